@@ -1,0 +1,45 @@
+# One standard, one set of warnings, all of them errors; sanitizers and coverage by preset.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+set(QUORATE_SANITIZE "" CACHE STRING "address or thread")
+option(QUORATE_COVERAGE "instrument for gcov" OFF)
+option(QUORATE_MUTANTS "build the deliberate bugs of the mutation table (never ship this)" OFF)
+
+add_compile_options(-Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
+                    -Wold-style-cast -Wcast-qual -fno-omit-frame-pointer)
+# GCC 12 reports these on correct std::string and std::optional code; the sanitizers watch instead.
+add_compile_options(-Wno-restrict -Wno-maybe-uninitialized -Wno-stringop-overflow
+                    -Wno-stringop-overread -Wno-array-bounds)
+if(QUORATE_SANITIZE STREQUAL "address")
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined)
+  add_link_options(-fsanitize=address,undefined)
+elseif(QUORATE_SANITIZE STREQUAL "thread")
+  add_compile_options(-fsanitize=thread)
+  add_link_options(-fsanitize=thread)
+endif()
+if(QUORATE_COVERAGE)
+  add_compile_options(--coverage)
+  add_link_options(--coverage)
+endif()
+if(QUORATE_MUTANTS)
+  add_compile_definitions(QUORATE_MUTANTS=1)
+endif()
+
+find_program(QUORATE_CCACHE ccache)
+if(QUORATE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${QUORATE_CCACHE})
+endif()
+find_program(QUORATE_MOLD mold)
+if(QUORATE_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+find_package(Threads REQUIRED)
+find_package(GTest REQUIRED)
+include(GoogleTest)

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every bound of the system, each with its unit in its name and its reason above it.
+// A queue, map, message or retry that is not bounded by a line of this file is a defect.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace quorate::limits {
+
+// Long enough for a path-like name, short enough that a key fits any index node or log line.
+inline constexpr size_t kKeyBytesMax = 4 * 1024;
+// Above this, store the value as a blob and keep its name here; one value must not stall a group.
+inline constexpr size_t kValueBytesMax = 8 * 1024 * 1024;
+// One value of the greatest size with its key, headers and encoding, twice over.
+inline constexpr size_t kRequestBytesMax = 16 * 1024 * 1024;
+// A batch is applied in one step; more than this would delay the neighbours by milliseconds.
+inline constexpr size_t kBatchItemsMax = 10'000;
+// Sockets per node; beyond it new connections are refused with an error, not left hanging.
+inline constexpr size_t kConnectionsMax = 20'000;
+
+// The greatest entry payload: a request and the node's own header.
+inline constexpr size_t kEntryBytesMax = kRequestBytesMax + 64 * 1024;
+// The leader closes an open batch at this size, so that one round stays near one sync's cost.
+inline constexpr size_t kBatchBytesTarget = 1024 * 1024;
+// One append message; larger runs are cut so that a slow follower gets acknowledgements in between.
+inline constexpr size_t kAppendBytesMax = 1024 * 1024;
+// In flight to one follower before the leader waits for an acknowledgement.
+inline constexpr size_t kInflightBytesMax = 8 * 1024 * 1024;
+inline constexpr size_t kInflightMessagesMax = 256;
+// Proposed and not yet committed in one group; beyond it proposals are refused.
+inline constexpr size_t kUncommittedBytesMax = 64 * 1024 * 1024;
+// One frame between nodes: the greatest entry and its headers.
+inline constexpr size_t kFrameBytesMax = kEntryBytesMax + 64 * 1024;
+// Queued towards one peer; beyond it messages are dropped, which Raft repairs.
+inline constexpr size_t kPeerQueueBytesMax = 64 * 1024 * 1024;
+// One snapshot chunk: resumable in small steps, and cheap to hold in memory.
+inline constexpr size_t kSnapshotChunkBytes = 256 * 1024;
+// Replicas of one group; larger sets add latency and no safety that people ask for.
+inline constexpr size_t kReplicasMax = 9;
+// Groups of one cluster; the per-group state must stay below a kilobyte for this.
+inline constexpr uint32_t kGroupsMax = 65'536;
+// Sessions of one group that the dedup table remembers; the oldest idle one goes first.
+inline constexpr size_t kSessionsMax = 100'000;
+// Answers kept per session: how many commands one client may have in flight and still retry.
+inline constexpr size_t kSessionAnswersMax = 64;
+// Requests that wait at one node for a leader or a read permit.
+inline constexpr size_t kPendingRequestsMax = 262'144;
+
+}  // namespace quorate::limits

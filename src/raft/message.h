@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Message: everything that replicas of one group say to each other. One flat struct; which fields
+// a kind uses stands beside the kind. Fields that a kind does not use are zero and cost one bit on
+// the wire.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/codec.h"
+#include "base/ids.h"
+#include "base/status.h"
+#include "raft/entry.h"
+#include "raft/types.h"
+
+namespace quorate::raft {
+
+// The numbers are on the wire.
+enum class MessageKind : uint8_t {
+  kPreVote = 1,          // index, log_term: the candidate's last entry; flag: forced by a transfer
+  kPreVoteAnswer = 2,    // reject
+  kVote = 3,             // as kPreVote
+  kVoteAnswer = 4,       // reject
+  kAppend = 5,           // index, log_term: entry before `entries`; commit; context: round
+  kAppendAnswer = 6,     // index: match, or on reject the refused previous index; hint_index,
+                         // hint_term: where to try next; context: round
+  kHeartbeat = 7,        // commit; context: round; flag: go quiet
+  kHeartbeatAnswer = 8,  // context: round; index: last durable entry
+  kReadIndex = 9,        // context: the asker's number (follower to leader)
+  kReadIndexAnswer = 10, // context; index: what must be applied; reject
+  kTimeoutNow = 11,      // transfer: start an election at once
+  kSnapshot = 12,        // snapshot meta; offset, data, flag: last chunk
+  kSnapshotAnswer = 13,  // index: of the snapshot; offset: what is wanted next; reject; flag: done
+  kRepair = 14,          // index, hint_index: first and last entry that the sender lost
+  kRepairAnswer = 15,    // entries, from any replica that has them at a committed index; commit
+};
+
+struct Message {
+  MessageKind kind = MessageKind::kHeartbeat;
+  NodeId from;
+  NodeId to;
+  Term term;
+  Index index;
+  Term log_term;
+  Index commit;
+  Index hint_index;
+  Term hint_term;
+  uint64_t context = 0;
+  uint64_t offset = 0;
+  bool reject = false;
+  bool flag = false;
+  std::vector<Entry> entries;
+  SnapshotMeta snapshot;
+  Buffer data;
+};
+
+// `from` and `to` are not encoded: the link knows them.
+void encode(const Message& message, std::string& out);
+// Payloads are slices of `frame`, not copies.
+[[nodiscard]] Result<Message> decode_message(const Buffer& frame);
+
+void encode(const Config& config, Writer& out);
+[[nodiscard]] Config decode_config(Reader& in);
+[[nodiscard]] std::string encode(const ConfigChange& change);
+[[nodiscard]] Result<ConfigChange> decode_config_change(std::string_view bytes);
+
+}  // namespace quorate::raft
