@@ -23,4 +23,5 @@ void set_assert_hook(AssertHook hook);
       ::quorate::assert_failed(#condition, __FILE__, __LINE__, (explanation));  \
     }                                                                           \
   } while (false)
-#define ASSERT(...) QUORATE_ASSERT_PICK(__VA_ARGS__, QUORATE_ASSERT_2, QUORATE_ASSERT_1)(__VA_ARGS__)
+#define ASSERT(...) \
+  QUORATE_ASSERT_PICK(__VA_ARGS__, QUORATE_ASSERT_2, QUORATE_ASSERT_1)(__VA_ARGS__)

@@ -74,8 +74,7 @@ class Node {
   void on_applied(Index index);
   // `entries` may be fewer than asked for; none means that they are gone (send a snapshot).
   void on_log_read(NodeId peer, Index first, std::vector<Entry> entries, Instant now);
-  void on_snapshot_read(NodeId peer, const SnapshotMeta& meta, uint64_t offset, Buffer data,
-                        bool last, Instant now);
+  void on_snapshot_read(NodeId peer, SnapshotPiece piece, Instant now);
   void on_snapshot_read_failed(NodeId peer, Instant now);
   void on_snapshot_written(const SnapshotMeta& meta, uint64_t offset_next, Instant now);
   void on_snapshot_installed(const SnapshotMeta& meta, Instant now);

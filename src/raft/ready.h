@@ -43,14 +43,17 @@ struct SnapshotRead {
   size_t bytes_max = 0;
 };
 
-// A follower got a piece: store it, then call on_snapshot_written. With `last` the whole is there:
-// verify, make it durable, restore the machine, then call on_snapshot_installed.
-struct SnapshotWrite {
+// The bytes of a snapshot from `offset`; `last`: it ends with them.
+struct SnapshotPiece {
   SnapshotMeta snapshot;
   uint64_t offset = 0;
   Buffer data;
   bool last = false;
 };
+
+// A follower got a piece: store it, then call on_snapshot_written. With `last` the whole is there:
+// verify, make it durable, restore the machine, then call on_snapshot_installed.
+using SnapshotWrite = SnapshotPiece;
 
 struct PersistPoint {
   uint64_t number = 0;    // of the Ready, growing
