@@ -2,7 +2,8 @@
 #
 # Makes the folder's *.cc the library quorate_<name>, and its *_test.cc the executable
 # <name>_test whose cases are registered with ctest. DEPS name sibling folders ("raft" for
-# quorate_raft) and must agree with the layer table, which tools/tidy checks by the includes.
+# quorate_raft) and must agree with the layer table; tools/tidy compares both with it. Each header
+# is compiled alone by the target `headers`.
 function(quorate_folder)
   cmake_parse_arguments(ARG "" "NAME" "DEPS;LINK;TEST_DEPS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS *.cc)
@@ -31,4 +32,7 @@ function(quorate_folder)
     gtest_discover_tests(${ARG_NAME}_test TEST_PREFIX ${ARG_NAME}. DISCOVERY_TIMEOUT 60
                          PROPERTIES TIMEOUT 300)
   endif()
+  file(GLOB headers CONFIGURE_DEPENDS *.h)
+  quorate_check_headers(NAME ${ARG_NAME} HEADERS ${headers}
+                        LIBRARIES ${library} ${ARG_TEST_DEPS} GTest::gtest)
 endfunction()
