@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "os/disk.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace quorate::os {
+namespace {
+
+constexpr char kLockName[] = "lock";
+
+// Whoever chose the path, it must never leave the root.
+Status check_path(const std::string& path) {
+  if (path.empty() || path.front() == '/' || path.find('\0') != std::string::npos) {
+    return Status(Code::kInvalidArgument, "path '" + path + "' does not lie below the root");
+  }
+  const std::string framed = "/" + path + "/";
+  if (framed.find("/../") != std::string::npos) {
+    return Status(Code::kInvalidArgument, "path '" + path + "' leaves the root");
+  }
+  return {};
+}
+
+// The root itself is "" or ".".
+std::string directory_of(const std::string& path) { return path.empty() ? "." : path; }
+
+Status make_directories(const std::string& path) {
+  for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+    const std::string part = path.substr(0, end);
+    if (::mkdir(part.c_str(), 0755) != 0 && errno != EEXIST) {
+      return failure_of("make directory " + part, errno);
+    }
+    if (end == std::string::npos) {
+      return {};
+    }
+  }
+}
+
+Result<int> take_lock(int root, const std::string& name) {
+  const int lock = ::openat(root, kLockName, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (lock < 0) {
+    return failure_of("open the lock of " + name, errno);
+  }
+  if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    const int error = errno;
+    ::close(lock);
+    if (error == EWOULDBLOCK) {
+      return Status(Code::kUnavailable, "the directory " + name + " is in use by another process");
+    }
+    return failure_of("lock " + name, error);
+  }
+  return lock;
+}
+
+int flags_of(env::OpenMode mode) {
+  switch (mode) {
+    case env::OpenMode::kRead: return O_RDONLY;
+    case env::OpenMode::kWrite: return O_RDWR;
+    case env::OpenMode::kCreate: return O_RDWR | O_CREAT;
+  }
+  ASSERT(false, "an open mode that is not in the enumeration");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Disk>> Disk::open(Loop& loop, const std::string& root, Options options) {
+  RETURN_IF_ERROR(make_directories(root));
+  const int directory = ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) {
+    return failure_of("open directory " + root, errno);
+  }
+  Result<int> lock = take_lock(directory, root);
+  if (!lock.ok()) {
+    ::close(directory);
+    return lock.status();
+  }
+  std::unique_ptr<Disk> disk(new Disk(directory, *lock));
+  if (options.engine == EngineKind::kUring) {
+    Result<std::shared_ptr<Engine>> engine = make_uring_engine(loop);
+    if (engine.ok()) {
+      disk->engine_ = std::move(engine).value();
+      disk->kind_ = EngineKind::kUring;
+      return disk;
+    }
+  }
+  disk->engine_ = make_plain_engine(loop);
+  return disk;
+}
+
+Disk::~Disk() {
+  engine_->close();
+  ::close(lock_);
+  ::close(root_);
+}
+
+Status Disk::make_directory(const std::string& path) {
+  RETURN_IF_ERROR(check_path(path));
+  if (::mkdirat(root_, path.c_str(), 0755) != 0 && errno != EEXIST) {
+    return failure_of("make directory " + path, errno);
+  }
+  return {};
+}
+
+Result<std::vector<std::string>> Disk::list(const std::string& requested) {
+  const std::string path = directory_of(requested);
+  RETURN_IF_ERROR(check_path(path));
+  const int directory = ::openat(root_, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) {
+    return failure_of("list " + path, errno);
+  }
+  DIR* stream = ::fdopendir(directory);
+  if (stream == nullptr) {
+    const int error = errno;
+    ::close(directory);
+    return failure_of("list " + path, error);
+  }
+  const bool root = path == ".";
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = ::readdir(stream)) {
+    std::string name = entry->d_name;
+    if (name != "." && name != ".." && !(root && name == kLockName)) {
+      names.push_back(std::move(name));
+    }
+    errno = 0;
+  }
+  const int error = errno;
+  ::closedir(stream);
+  if (error != 0) {
+    return failure_of("list " + path, error);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Result<std::unique_ptr<env::File>> Disk::open(const std::string& path, env::OpenMode mode) {
+  RETURN_IF_ERROR(check_path(path));
+  const int descriptor = ::openat(root_, path.c_str(), flags_of(mode) | O_CLOEXEC, 0644);
+  if (descriptor < 0) {
+    return failure_of("open " + path, errno);
+  }
+  return std::unique_ptr<env::File>(
+      std::make_unique<File>(std::make_shared<FileState>(descriptor, path), engine_));
+}
+
+Status Disk::rename(const std::string& source, const std::string& target) {
+  RETURN_IF_ERROR(check_path(source));
+  RETURN_IF_ERROR(check_path(target));
+  if (::renameat(root_, source.c_str(), root_, target.c_str()) != 0) {
+    return failure_of("rename " + source + " to " + target, errno);
+  }
+  return {};
+}
+
+Status Disk::remove(const std::string& path) {
+  RETURN_IF_ERROR(check_path(path));
+  if (::unlinkat(root_, path.c_str(), 0) != 0 &&
+      (errno != EISDIR || ::unlinkat(root_, path.c_str(), AT_REMOVEDIR) != 0)) {
+    return failure_of("remove " + path, errno);
+  }
+  return {};
+}
+
+Status Disk::sync_directory(const std::string& requested) {
+  const std::string path = directory_of(requested);
+  RETURN_IF_ERROR(check_path(path));
+  const int directory = ::openat(root_, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) {
+    return failure_of("open directory " + path, errno);
+  }
+  const int rc = ::fsync(directory);
+  const int error = errno;
+  ::close(directory);
+  return rc == 0 ? Status() : failure_of("sync directory " + path, error);
+}
+
+}  // namespace quorate::os

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "os/disk.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace quorate::os {
+namespace {
+
+using EngineKind = Disk::EngineKind;
+using env::OpenMode;
+using env::Sync;
+
+class DiskTest : public ::testing::TestWithParam<EngineKind> {
+ protected:
+  void SetUp() override {
+    std::string pattern = ::testing::TempDir() + "/quorate-disk-XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    root_ = pattern;
+    disk_ = open_disk(root_);
+  }
+  void TearDown() override {
+    disk_.reset();
+    std::filesystem::remove_all(root_);
+  }
+
+  std::unique_ptr<Disk> open_disk(const std::string& root) {
+    Result<std::unique_ptr<Disk>> disk = Disk::open(loop_, root, Disk::Options{GetParam()});
+    EXPECT_TRUE(disk.ok()) << disk.status().to_string();
+    return std::move(disk).value();
+  }
+
+  std::unique_ptr<env::File> open_file(const std::string& path) {
+    Result<std::unique_ptr<env::File>> file = disk_->open(path, OpenMode::kCreate);
+    EXPECT_TRUE(file.ok()) << file.status().to_string();
+    return std::move(file).value();
+  }
+
+  // Turns the loop until `done`, at most for some seconds.
+  template <class Done>
+  void turn_until(Done done) {
+    const Instant limit = loop_.clock().now() + Duration::seconds(20);
+    while (!done() && loop_.clock().now() < limit) {
+      loop_.turn();
+    }
+    EXPECT_TRUE(done());
+  }
+
+  static std::string content(env::File& file) {
+    std::string bytes(file.size().value(), '\0');
+    EXPECT_EQ(file.read(0, bytes).value(), bytes.size());
+    return bytes;
+  }
+
+  Loop loop_;
+  std::string root_;
+  std::unique_ptr<Disk> disk_;
+};
+
+TEST_P(DiskTest, a_write_completes_in_the_loop_and_never_inside_the_call) {
+  const std::unique_ptr<env::File> file = open_file("log");
+  bool done = false;
+  const std::string bytes = "hello";
+  file->write(3, {bytes, " ", "world"}, Sync::kData, [&](Status status) {
+    EXPECT_TRUE(status.ok()) << status.to_string();
+    done = true;
+  });
+  EXPECT_FALSE(done);
+  turn_until([&] { return done; });
+  EXPECT_EQ(content(*file), std::string(3, '\0') + "hello world");
+}
+
+TEST_P(DiskTest, callbacks_of_a_file_come_in_the_order_of_submission) {
+  const std::unique_ptr<env::File> file = open_file("log");
+  std::vector<int> order;
+  std::function<void(int)> submit = [&](int i) {
+    file->write(static_cast<uint64_t>(i), {"x"}, i % 3 == 0 ? Sync::kData : Sync::kNone,
+                [&, i](Status status) {
+                  EXPECT_TRUE(status.ok());
+                  order.push_back(i);
+                  if (i < 100) {
+                    submit(i + 100);
+                  }
+                });
+  };
+  for (int i = 0; i < 100; ++i) {
+    submit(i);
+  }
+  turn_until([&] { return order.size() == 200; });
+  std::vector<int> expected;
+  for (int i = 0; i < 200; ++i) {
+    expected.push_back(i);
+  }
+  EXPECT_EQ(order, expected);
+}
+
+TEST_P(DiskTest, writes_of_one_turn_share_one_sync) {
+  const std::unique_ptr<env::File> file = open_file("log");
+  int done = 0;
+  for (int i = 0; i < 50; ++i) {
+    file->write(static_cast<uint64_t>(i), {"x"}, Sync::kData, [&](Status) { ++done; });
+  }
+  turn_until([&] { return done == 50; });
+  EXPECT_EQ(disk_->counters().writes, 50u);
+  EXPECT_EQ(disk_->counters().bytes, 50u);
+  EXPECT_EQ(disk_->counters().syncs, 1u);
+}
+
+TEST_P(DiskTest, many_files_are_written_in_one_turn) {
+  std::vector<std::unique_ptr<env::File>> files;
+  size_t done = 0;
+  for (int i = 0; i < 100; ++i) {
+    files.push_back(open_file("file-" + std::to_string(i)));
+    files.back()->write(0, {"content"}, Sync::kData, [&](Status status) {
+      EXPECT_TRUE(status.ok());
+      ++done;
+    });
+  }
+  turn_until([&] { return done == files.size(); });
+  for (const std::unique_ptr<env::File>& file : files) {
+    EXPECT_EQ(content(*file), "content");
+  }
+}
+
+TEST_P(DiskTest, a_write_of_very_many_pieces_arrives_whole) {
+  const std::unique_ptr<env::File> file = open_file("log");
+  const std::vector<std::string> source(5000, "piece.");
+  const std::vector<std::string_view> pieces(source.begin(), source.end());
+  bool done = false;
+  file->write(0, pieces, Sync::kNone, [&](Status status) { done = status.ok(); });
+  turn_until([&] { return done; });
+  EXPECT_EQ(content(*file).size(), 30'000u);
+}
+
+TEST_P(DiskTest, a_closed_file_never_calls_back) {
+  std::unique_ptr<env::File> file = open_file("log");
+  const std::unique_ptr<env::File> other = open_file("other");
+  file->write(0, {"queued"}, Sync::kData, [](Status) { FAIL() << "the file is gone"; });
+  if (GetParam() == EngineKind::kUring) {
+    loop_.turn();  // the sync is with the kernel when the file is closed
+  }
+  bool done = false;
+  other->write(0, {"x"}, Sync::kData, [&](Status) { done = true; });
+  file.reset();
+  turn_until([&] { return done; });
+}
+
+TEST_P(DiskTest, a_callback_may_close_its_own_file_and_the_disk) {
+  std::unique_ptr<env::File> file = open_file("log");
+  int calls = 0;
+  for (int i = 0; i < 2; ++i) {
+    file->write(0, {"x"}, Sync::kData, [&](Status) {
+      ++calls;
+      file.reset();
+      disk_.reset();
+    });
+  }
+  turn_until([&] { return calls > 0; });
+  loop_.turn();
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_P(DiskTest, a_file_that_outlives_its_disk_never_calls_back) {
+  const std::unique_ptr<env::File> file = open_file("log");
+  file->write(0, {"x"}, Sync::kData, [](Status) { FAIL() << "the disk is gone"; });
+  disk_.reset();
+  file->write(0, {"x"}, Sync::kData, [](Status) { FAIL() << "the disk is gone"; });
+  for (int i = 0; i < 10; ++i) {
+    loop_.turn();
+  }
+}
+
+TEST_P(DiskTest, a_failed_write_says_why_and_its_neighbours_succeed) {
+  Result<std::unique_ptr<env::File>> reader = disk_->open("log", OpenMode::kCreate);
+  ASSERT_TRUE(reader.ok());
+  reader = disk_->open("log", OpenMode::kRead);
+  ASSERT_TRUE(reader.ok());
+  const std::unique_ptr<env::File> file = open_file("good");
+  std::vector<Code> codes;
+  (*reader)->write(0, {"x"}, Sync::kData, [&](Status status) {
+    EXPECT_NE(status.message().find("Bad file descriptor"), std::string::npos);
+    codes.push_back(status.code());
+  });
+  file->write(0, {"x"}, Sync::kData, [&](Status status) { codes.push_back(status.code()); });
+  turn_until([&] { return codes.size() == 2; });
+  EXPECT_EQ(codes[0] == Code::kOk, codes[1] != Code::kOk);
+  EXPECT_EQ(disk_->counters().failures, 1u);
+}
+
+TEST_P(DiskTest, a_full_file_system_is_resource_exhausted) {
+  const std::string mount = root_ + "/tiny";
+  ASSERT_EQ(::mkdir(mount.c_str(), 0755), 0);
+  if (::mount("tmpfs", mount.c_str(), "tmpfs", 0, "size=64k") != 0) {
+    GTEST_SKIP() << "mounting a tmpfs needs root";
+  }
+  const std::string big(256 * 1024, 'x');
+  {
+    const std::unique_ptr<env::File> file = open_file("tiny/log");
+    EXPECT_EQ(file->write_now(0, big).code(), Code::kResourceExhausted);
+    std::vector<Code> codes;
+    file->write(0, {big}, Sync::kData, [&](Status status) { codes.push_back(status.code()); });
+    file->write(0, {"small"}, Sync::kData, [&](Status status) { codes.push_back(status.code()); });
+    turn_until([&] { return codes.size() == 2; });
+    EXPECT_EQ(codes, (std::vector<Code>{Code::kResourceExhausted, Code::kOk}));
+  }
+  EXPECT_EQ(::umount(mount.c_str()), 0);
+}
+
+TEST_P(DiskTest, two_users_of_one_directory_are_refused_until_the_first_is_gone) {
+  const Result<std::unique_ptr<Disk>> second = Disk::open(loop_, root_);
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.status().code(), Code::kUnavailable);
+  disk_.reset();
+  EXPECT_TRUE(Disk::open(loop_, root_).ok());
+}
+
+TEST_P(DiskTest, a_killed_process_leaves_no_lock_behind) {
+  disk_.reset();
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const int lock = ::open((root_ + "/lock").c_str(), O_RDWR | O_CREAT, 0644);
+    Loop loop;
+    const Result<std::unique_ptr<Disk>> disk = Disk::open(loop, root_, {EngineKind::kPlain});
+    const char byte = disk.ok() && lock >= 0 ? 'y' : 'n';
+    if (::write(ready[1], &byte, 1) == 1) {
+      ::pause();
+    }
+    ::_exit(1);
+  }
+  char byte = 0;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  EXPECT_EQ(byte, 'y');
+  EXPECT_EQ(Disk::open(loop_, root_).status().code(), Code::kUnavailable);
+  ASSERT_EQ(::kill(child, SIGKILL), 0);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  EXPECT_TRUE(Disk::open(loop_, root_).ok());
+  ::close(ready[0]);
+  ::close(ready[1]);
+}
+
+TEST_P(DiskTest, names_are_made_listed_renamed_and_removed) {
+  ASSERT_TRUE(disk_->make_directory("wal").ok());
+  ASSERT_TRUE(disk_->make_directory("wal").ok());
+  for (const char* name : {"wal/b", "wal/a"}) {
+    ASSERT_TRUE(open_file(name)->write_now(0, name).ok());
+  }
+  ASSERT_TRUE(disk_->sync_directory("wal").ok());
+  EXPECT_EQ(disk_->list("wal").value(), (std::vector<std::string>{"a", "b"}));
+  ASSERT_TRUE(disk_->rename("wal/b", "wal/a").ok());
+  EXPECT_EQ(disk_->list("wal").value(), (std::vector<std::string>{"a"}));
+  EXPECT_EQ(content(*disk_->open("wal/a", OpenMode::kRead).value()), "wal/b");
+  EXPECT_EQ(disk_->list("").value(), (std::vector<std::string>{"wal"})) << "without the lock";
+  EXPECT_TRUE(disk_->sync_directory("").ok());
+  ASSERT_TRUE(disk_->remove("wal/a").ok());
+  EXPECT_EQ(disk_->remove("wal/a").code(), Code::kNotFound);
+  ASSERT_TRUE(disk_->remove("wal").ok());
+  EXPECT_EQ(disk_->list("wal").status().code(), Code::kNotFound);
+}
+
+TEST_P(DiskTest, reads_stop_at_the_end_and_missing_files_are_not_found) {
+  EXPECT_EQ(disk_->open("none", OpenMode::kRead).status().code(), Code::kNotFound);
+  EXPECT_EQ(disk_->open("none", OpenMode::kWrite).status().code(), Code::kNotFound);
+  const std::unique_ptr<env::File> file = open_file("some");
+  ASSERT_TRUE(file->write_now(0, "0123456789").ok());
+  ASSERT_TRUE(file->truncate(8).ok());
+  ASSERT_TRUE(file->sync_now().ok());
+  char out[16];
+  EXPECT_EQ(file->read(5, out).value(), 3u);
+  EXPECT_EQ(std::string(out, 3), "567");
+  EXPECT_EQ(file->read(8, out).value(), 0u);
+  EXPECT_EQ(file->size().value(), 8u);
+}
+
+TEST_P(DiskTest, no_path_leaves_the_root) {
+  for (const char* path : {"/etc/passwd", "../x", "a/../../x", ".."}) {
+    EXPECT_EQ(disk_->open(path, OpenMode::kCreate).status().code(), Code::kInvalidArgument) << path;
+    EXPECT_EQ(disk_->list(path).status().code(), Code::kInvalidArgument) << path;
+    EXPECT_EQ(disk_->remove(path).code(), Code::kInvalidArgument) << path;
+    EXPECT_EQ(disk_->make_directory(path).code(), Code::kInvalidArgument) << path;
+    EXPECT_EQ(disk_->rename("a", path).code(), Code::kInvalidArgument) << path;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, DiskTest,
+                         ::testing::Values(EngineKind::kPlain, EngineKind::kUring),
+                         [](const auto& param) {
+                           return param.param == EngineKind::kPlain ? "plain" : "uring";
+                         });
+
+// A sync that fails cannot be made to happen on a healthy disk; the state that must follow can.
+TEST(FileState, after_a_failed_sync_no_later_write_succeeds) {
+  char pattern[] = "/tmp/quorate-file-XXXXXX";
+  FileState file(::mkstemp(pattern), "log");
+  std::vector<Code> codes;
+  const auto queue = [&](Sync sync) {
+    file.queued.push_back({0, {"x"}, sync, [&](Status s) { codes.push_back(s.code()); }, Status()});
+  };
+  queue(Sync::kNone);
+  queue(Sync::kData);
+  EXPECT_TRUE(file.write_batch());
+  file.finish_sync(failure_of("sync", EIO));
+  EXPECT_EQ(file.run_callbacks(), 1u);
+  queue(Sync::kData);
+  EXPECT_FALSE(file.write_batch());
+  EXPECT_EQ(file.run_callbacks(), 1u);
+  EXPECT_EQ(codes, (std::vector<Code>{Code::kOk, Code::kInternal, Code::kInternal}));
+  ::unlink(pattern);
+}
+
+}  // namespace
+}  // namespace quorate::os

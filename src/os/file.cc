@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "os/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace quorate::os {
+namespace {
+
+Code code_of(int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case EFBIG: return Code::kResourceExhausted;
+    case ENOENT: return Code::kNotFound;
+    case EEXIST: return Code::kAlreadyExists;
+    case EACCES:
+    case EPERM:
+    case EROFS: return Code::kPermissionDenied;
+    case EINVAL:
+    case ENAMETOOLONG:
+    case ENOTDIR:
+    case EISDIR: return Code::kInvalidArgument;
+    default: return Code::kInternal;
+  }
+}
+
+// Drops the first `done` bytes.
+void advance(std::vector<iovec>& vectors, size_t& first, size_t done) {
+  while (first < vectors.size() && done >= vectors[first].iov_len) {
+    done -= vectors[first].iov_len;
+    ++first;
+  }
+  if (first < vectors.size() && done > 0) {
+    vectors[first].iov_base = static_cast<char*>(vectors[first].iov_base) + done;
+    vectors[first].iov_len -= done;
+  }
+}
+
+class PlainEngine final : public Engine {
+ public:
+  explicit PlainEngine(Loop& loop) : loop_(loop) {}
+
+  void schedule(const std::shared_ptr<FileState>& file) override {
+    if (alive_ == nullptr || std::exchange(file->scheduled, true)) {
+      return;
+    }
+    files_.push_back(file);
+    if (!std::exchange(deferred_, true)) {
+      loop_.defer(Loop::Phase::kDisk, [this, alive = std::weak_ptr<bool>(alive_)] {
+        if (!alive.expired()) {
+          run();
+        }
+      });
+    }
+  }
+
+  void settle(FileState&) override {}  // nothing is ever left with the kernel
+  void close() override {
+    alive_.reset();
+    files_.clear();
+  }
+
+ private:
+  void run() {
+    deferred_ = false;
+    const std::weak_ptr<bool> alive = alive_;
+    std::vector<std::shared_ptr<FileState>> files;
+    files.swap(files_);
+    for (const std::shared_ptr<FileState>& file : files) {
+      file->scheduled = false;
+      count(*file);
+      if (file->open && file->write_batch()) {
+        ++counters_.syncs;
+        const int rc = ::fdatasync(file->descriptor);
+        file->finish_sync(rc == 0 ? Status() : failure_of("sync " + file->path, errno));
+      }
+      const size_t failures = file->run_callbacks();
+      if (alive.expired()) {
+        return;
+      }
+      counters_.failures += failures;
+    }
+  }
+
+  Loop& loop_;
+  std::vector<std::shared_ptr<FileState>> files_;
+  bool deferred_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // until close
+};
+
+}  // namespace
+
+Status failure_of(std::string_view action, int error) {
+  return Status(code_of(error), std::string(action) + ": " + std::strerror(error));
+}
+
+Status write_all(int descriptor, uint64_t offset, const std::vector<std::string_view>& pieces) {
+  std::vector<iovec> vectors;
+  vectors.reserve(pieces.size());
+  for (const std::string_view piece : pieces) {
+    if (!piece.empty()) {
+      vectors.push_back(iovec{const_cast<char*>(piece.data()), piece.size()});
+    }
+  }
+  size_t first = 0;
+  while (first < vectors.size()) {
+    const size_t count = std::min<size_t>(vectors.size() - first, IOV_MAX);
+    const ssize_t written =
+        ::pwritev(descriptor, &vectors[first], static_cast<int>(count), static_cast<off_t>(offset));
+    if (written < 0) {
+      if (errno == EINTR) {
+        continue;
+      }
+      return failure_of("write", errno);
+    }
+    if (written == 0) {
+      return failure_of("write", EIO);
+    }
+    offset += static_cast<uint64_t>(written);
+    advance(vectors, first, static_cast<size_t>(written));
+  }
+  return {};
+}
+
+FileState::~FileState() { ::close(descriptor); }
+
+void Engine::count(const FileState& file) {
+  counters_.writes += file.queued.size();
+  for (const FileState::Write& write : file.queued) {
+    for (const std::string_view piece : write.pieces) {
+      counters_.bytes += piece.size();
+    }
+  }
+}
+
+bool FileState::write_batch() {
+  ASSERT(running.empty() && !syncing, "one batch of a file is under way at a time");
+  running.swap(queued);
+  bool sync = false;
+  for (Write& write : running) {
+    write.status = broken.ok() ? write_all(descriptor, write.offset, write.pieces) : broken;
+    sync = sync || (write.status.ok() && write.sync == env::Sync::kData);
+  }
+  return sync;
+}
+
+void FileState::finish_sync(const Status& status) {
+  syncing = false;
+  if (status.ok()) {
+    return;
+  }
+  broken = status;
+  for (Write& write : running) {
+    if (write.status.ok() && write.sync == env::Sync::kData) {
+      write.status = status;
+    }
+  }
+}
+
+size_t FileState::run_callbacks() {
+  ASSERT(!syncing, "an answer before the sync would be a lie");
+  std::vector<Write> finished;
+  finished.swap(running);
+  size_t failures = 0;
+  for (Write& write : finished) {
+    failures += write.status.ok() ? 0 : 1;
+    if (open && write.done) {
+      write.done(std::move(write.status));
+    }
+  }
+  return failures;
+}
+
+std::shared_ptr<Engine> make_plain_engine(Loop& loop) {
+  return std::make_shared<PlainEngine>(loop);
+}
+
+File::~File() {
+  state_->open = false;
+  engine_->settle(*state_);
+  state_->queued.clear();
+}
+
+Result<uint64_t> File::size() {
+  struct stat info {};
+  if (::fstat(state_->descriptor, &info) != 0) {
+    return failure_of("size of " + state_->path, errno);
+  }
+  return static_cast<uint64_t>(info.st_size);
+}
+
+Result<size_t> File::read(uint64_t offset, std::span<char> out) {
+  size_t filled = 0;
+  while (filled < out.size()) {
+    const ssize_t n = ::pread(state_->descriptor, out.data() + filled, out.size() - filled,
+                              static_cast<off_t>(offset + filled));
+    if (n < 0) {
+      if (errno == EINTR) {
+        continue;
+      }
+      return failure_of("read " + state_->path, errno);
+    }
+    if (n == 0) {
+      break;
+    }
+    filled += static_cast<size_t>(n);
+  }
+  return filled;
+}
+
+void File::write(uint64_t offset, std::vector<std::string_view> pieces, env::Sync sync,
+                 WriteDone done) {
+  state_->queued.push_back(
+      FileState::Write{offset, std::move(pieces), sync, std::move(done), Status()});
+  engine_->schedule(state_);
+}
+
+Status File::write_now(uint64_t offset, std::string_view bytes) {
+  RETURN_IF_ERROR(state_->broken);
+  return write_all(state_->descriptor, offset, {bytes});
+}
+
+Status File::sync_now() {
+  RETURN_IF_ERROR(state_->broken);
+  if (::fdatasync(state_->descriptor) != 0) {
+    state_->broken = failure_of("sync " + state_->path, errno);
+  }
+  return state_->broken;
+}
+
+Status File::truncate(uint64_t size) {
+  if (::ftruncate(state_->descriptor, static_cast<off_t>(size)) != 0) {
+    return failure_of("truncate " + state_->path, errno);
+  }
+  return {};
+}
+
+}  // namespace quorate::os

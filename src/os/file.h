@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts of os::Disk: one open file with its queue of writes, and the engine that runs queues.
+//
+// write() only queues. In the disk phase of the turn the engine takes all that a file has queued
+// as one batch: every piece is written, then one fdatasync covers the batch if any write of it asks
+// for a sync, then the callbacks run in order. While a batch is under way (in io_uring) the file
+// gathers the next one, so a batch is whatever arrived while the last sync ran.
+//
+// Invariants:
+//   1. One batch of a file is under way at a time; its callbacks run before the next one starts.
+//   2. A callback runs only from the loop, never inside write(), and never after close().
+//   3. After a failed fdatasync the kernel has forgotten which pages were dirty: a later success
+//      would say nothing about them. The file is broken for good, and every later write says so.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "env/disk.h"
+#include "os/loop.h"
+
+namespace quorate::os {
+
+// errno as a Status that names what was tried; a full disk or quota is kResourceExhausted.
+[[nodiscard]] Status failure_of(std::string_view action, int error);
+
+// Loops over short writes and interruptions.
+[[nodiscard]] Status write_all(int descriptor, uint64_t offset,
+                               const std::vector<std::string_view>& pieces);
+
+// What a file and the engine share; it outlives the File while the engine holds it.
+struct FileState {
+  struct Write {
+    uint64_t offset;
+    std::vector<std::string_view> pieces;
+    env::Sync sync;
+    env::File::WriteDone done;
+    Status status;
+  };
+
+  FileState(int fd, std::string name) : descriptor(fd), path(std::move(name)) {}
+  ~FileState();
+  FileState(const FileState&) = delete;
+  FileState& operator=(const FileState&) = delete;
+
+  // Starts the batch: moves `queued` to `running` and writes its pieces. True if it needs a sync.
+  [[nodiscard]] bool write_batch();
+  // Takes the result of the sync that the batch needed.
+  void finish_sync(const Status& status);
+  // Runs the callbacks of the batch in order, which may write and may close the file. The number of
+  // writes that failed.
+  size_t run_callbacks();
+
+  const int descriptor;
+  const std::string path;
+  std::vector<Write> queued;
+  std::vector<Write> running;
+  Status broken;
+  bool open = true;        // the File exists
+  bool scheduled = false;  // in the engine's list for the coming disk phase
+  bool syncing = false;    // a sync of `running` is with the kernel
+};
+
+class Engine {
+ public:
+  struct Counters {
+    uint64_t writes = 0;
+    uint64_t bytes = 0;
+    uint64_t syncs = 0;
+    uint64_t failures = 0;
+  };
+
+  virtual ~Engine() = default;
+  // The file has writes queued. Harmless if it is known already.
+  virtual void schedule(const std::shared_ptr<FileState>& file) = 0;
+  // Returns when the kernel does nothing for this file any more. No callback runs.
+  virtual void settle(FileState& file) = 0;
+  // The Disk ends: settles all files; no callback runs from here on, whatever Files remain.
+  virtual void close() = 0;
+
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+
+ protected:
+  // Counts what the coming batch of the file writes.
+  void count(const FileState& file);
+
+  Counters counters_;
+};
+
+// pwritev and fdatasync in the disk phase; the loop stands still for the sync.
+[[nodiscard]] std::shared_ptr<Engine> make_plain_engine(Loop& loop);
+// pwritev in the disk phase, fdatasync by io_uring; the loop goes on meanwhile.
+[[nodiscard]] Result<std::shared_ptr<Engine>> make_uring_engine(Loop& loop);
+
+class File final : public env::File {
+ public:
+  File(std::shared_ptr<FileState> state, std::shared_ptr<Engine> engine)
+      : state_(std::move(state)), engine_(std::move(engine)) {}
+  ~File() override;
+
+  [[nodiscard]] Result<uint64_t> size() override;
+  // Sees queued writes only once their batch has started.
+  [[nodiscard]] Result<size_t> read(uint64_t offset, std::span<char> out) override;
+  void write(uint64_t offset, std::vector<std::string_view> pieces, env::Sync sync,
+             WriteDone done) override;
+  [[nodiscard]] Status write_now(uint64_t offset, std::string_view bytes) override;
+  [[nodiscard]] Status sync_now() override;
+  [[nodiscard]] Status truncate(uint64_t size) override;
+
+ private:
+  const std::shared_ptr<FileState> state_;
+  const std::shared_ptr<Engine> engine_;
+};
+
+}  // namespace quorate::os
