@@ -266,8 +266,8 @@ TEST_F(HttpServer, a_body_of_just_the_limit_is_taken) {
 
 TEST_F(HttpServer, what_is_not_http_is_refused_in_words) {
   const uint16_t port = start();
-  for (const char* bytes : {"\x16\x03\x01\x02\x05\r\n\r\n", "GET / HTTP/3.7\r\n\r\n", "*1\r\n$4\r\n",
-                            "GET  / HTTP/1.1\r\n\r\n",
+  for (const char* bytes : {"\x16\x03\x01\x02\x05\r\n\r\n", "GET / HTTP/3.7\r\n\r\n",
+                            "*1\r\n$4\r\n", "GET  / HTTP/1.1\r\n\r\n",
                             "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n"
                             "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"}) {
     Client client(port);
