@@ -44,16 +44,19 @@ inline constexpr uint32_t kGroupsMax = 65'536;
 inline constexpr size_t kSessionsMax = 100'000;
 // Answers kept per session: how many commands one client may have in flight and still retry.
 inline constexpr size_t kSessionAnswersMax = 64;
+// An answer longer than this is not kept for a retry, which is then told so.
+inline constexpr size_t kSessionAnswerBytesMax = 64 * 1024;
+// All that one group keeps for retries; beyond it what would expire first goes first.
+inline constexpr size_t kSessionBytesMax = 64 * 1024 * 1024;
+// A session that lives shorter dies of a slow election; one that lives longer is a leak.
+inline constexpr int64_t kSessionTtlMillisMin = 1'000;
+inline constexpr int64_t kSessionTtlMillisMax = 24 * 3'600 * 1'000;
+// Answers kept by idempotency key in one group, and for how long: a client's patience.
+inline constexpr size_t kKeyedAnswersMax = 100'000;
+inline constexpr int64_t kKeyedAnswerMillis = 10 * 60 * 1'000;
+// Entries that one expiry command removes: well under a millisecond of apply time.
+inline constexpr size_t kExpireItemsMax = 1'000;
 // Requests that wait at one node for a leader or a read permit.
 inline constexpr size_t kPendingRequestsMax = 262'144;
-
-// Request line and headers of one HTTP request; cookies and tokens fit, an attack does not.
-inline constexpr size_t kHttpHeaderBytesMax = 16 * 1024;
-// Answers that wait for a slow reader of one connection before it gets no further ones made.
-inline constexpr size_t kHttpOutputBytesMax = 1024 * 1024;
-// Events queued for one slow reader of a stream; beyond it the stream ends and can be resumed.
-inline constexpr size_t kHttpStreamBytesMax = 4 * 1024 * 1024;
-// Nesting of a JSON request; ours need three.
-inline constexpr size_t kJsonDepthMax = 32;
 
 }  // namespace quorate::limits

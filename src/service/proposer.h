@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "service/batch.h"
 #include "service/machine.h"
 
 namespace quorate::service {
@@ -33,6 +34,7 @@ struct Command {
   uint64_t sequence = 0;             // grows within the session
   std::string_view body;             // copied before propose() returns
   Duration timeout = Duration::seconds(10);
+  CommandKey key = {};               // none: not deduplicated by key
 };
 
 enum class Consistency : uint8_t {

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// Registry: which services there are. The composition root (server, simulator, embedded node) fills
+// one and gives it to node, so that node knows services by number only.
+//
+// host<M>() turns a typed machine into Hosted: decode the command, apply, encode the answer. An
+// encoded answer of every service opens with its status, so that a refusal looks alike everywhere:
+//
+//   answer = code u8, then if the code is kOk what the service encodes, else message bytes
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <typeinfo>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/codec.h"
+#include "base/status.h"
+#include "service/machine.h"
+
+namespace quorate::service {
+
+// What a service writes. Commands and queries are decoded as views into the bytes given; an Answer
+// may hold views into the machine, good until its next change, and can be made from a Status.
+template <class M>
+concept Machine = requires(M machine, const M& seen, const typename M::Command& command,
+                           const typename M::Query& query, const typename M::Answer& answer,
+                           const Moment& moment, Stamp now, std::string_view bytes,
+                           std::string& out, Status status) {
+  requires std::constructible_from<typename M::Answer, Status>;
+  { M::decode_command(bytes) } -> std::same_as<Result<typename M::Command>>;
+  { M::decode_query(bytes) } -> std::same_as<Result<typename M::Query>>;
+  { M::encode_answer(answer, out) } -> std::same_as<void>;
+  { machine.apply(command, moment) } -> std::same_as<typename M::Answer>;
+  { seen.query(query, now) } -> std::same_as<typename M::Answer>;
+  { seen.next_due() } -> std::same_as<Stamp>;
+  { seen.due_command(now) } -> std::same_as<std::string>;
+  { machine.freeze() } -> std::same_as<std::unique_ptr<SnapshotSource>>;
+  { machine.restore_begin() } -> std::same_as<void>;
+  { machine.restore_piece(bytes) } -> std::same_as<Status>;
+  { machine.restore_end() } -> std::same_as<Status>;
+  { seen.digest() } -> std::same_as<uint64_t>;
+  { seen.check_invariants() } -> std::same_as<void>;
+  { seen.memory_bytes() } -> std::same_as<size_t>;
+};
+
+// The status that opens every encoded answer.
+void encode_status(const Status& status, std::string& out);
+// What the code says; kCorrupted if the bytes are not an answer. After: reader stands behind it.
+[[nodiscard]] Status decode_status(Reader& reader);
+
+template <Machine M>
+class HostedMachine final : public Hosted {
+ public:
+  template <class... Args>
+  explicit HostedMachine(Args&&... args) : machine_(std::forward<Args>(args)...) {}
+
+  void apply(std::string_view command, const Moment& moment, std::string& answer) override {
+    const Result<typename M::Command> decoded = M::decode_command(command);
+    M::encode_answer(decoded.ok() ? machine_.apply(*decoded, moment)
+                                  : typename M::Answer(decoded.status()),
+                     answer);
+  }
+  void query(std::string_view query, Stamp now, std::string& answer) const override {
+    const Result<typename M::Query> decoded = M::decode_query(query);
+    M::encode_answer(decoded.ok() ? machine_.query(*decoded, now)
+                                  : typename M::Answer(decoded.status()),
+                     answer);
+  }
+  [[nodiscard]] Stamp next_due() const override { return machine_.next_due(); }
+  [[nodiscard]] std::string due_command(Stamp now) const override {
+    return machine_.due_command(now);
+  }
+  [[nodiscard]] std::unique_ptr<SnapshotSource> freeze() override { return machine_.freeze(); }
+  void restore_begin() override { machine_.restore_begin(); }
+  [[nodiscard]] Status restore_piece(std::string_view piece) override {
+    return machine_.restore_piece(piece);
+  }
+  [[nodiscard]] Status restore_end() override { return machine_.restore_end(); }
+  [[nodiscard]] uint64_t digest() const override { return machine_.digest(); }
+  void check_invariants() const override { machine_.check_invariants(); }
+  [[nodiscard]] size_t memory_bytes() const override { return machine_.memory_bytes(); }
+
+  [[nodiscard]] const M& machine() const { return machine_; }
+
+ private:
+  M machine_;
+};
+
+template <Machine M, class... Args>
+[[nodiscard]] std::unique_ptr<Hosted> host(Args&&... args) {
+  return std::make_unique<HostedMachine<M>>(std::forward<Args>(args)...);
+}
+
+// The machine itself, for reads in place without encoding; null if it is another kind of machine.
+template <Machine M>
+[[nodiscard]] const M* typed(const Hosted* hosted) {
+  if (hosted == nullptr || typeid(*hosted) != typeid(HostedMachine<M>)) {
+    return nullptr;
+  }
+  return &static_cast<const HostedMachine<M>*>(hosted)->machine();
+}
+
+class Registry {
+ public:
+  using Factory = std::function<std::unique_ptr<Hosted>()>;
+
+  // Before: `id` is not kNode and was not added.
+  void add(ServiceId id, Factory factory);
+  [[nodiscard]] bool has(ServiceId id) const;
+  // A fresh, empty machine. Before: has(id).
+  [[nodiscard]] std::unique_ptr<Hosted> make(ServiceId id) const;
+
+ private:
+  std::array<Factory, kServicesMax> factories_;
+};
+
+}  // namespace quorate::service
