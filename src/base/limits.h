@@ -59,4 +59,13 @@ inline constexpr size_t kExpireItemsMax = 1'000;
 // Requests that wait at one node for a leader or a read permit.
 inline constexpr size_t kPendingRequestsMax = 262'144;
 
+// Request line and headers of one HTTP request; cookies and tokens fit, an attack does not.
+inline constexpr size_t kHttpHeaderBytesMax = 16 * 1024;
+// Answers that wait for a slow reader of one connection before it gets no further ones made.
+inline constexpr size_t kHttpOutputBytesMax = 1024 * 1024;
+// Events queued for one slow reader of a stream; beyond it the stream ends and can be resumed.
+inline constexpr size_t kHttpStreamBytesMax = 4 * 1024 * 1024;
+// Nesting of a JSON request; ours need three.
+inline constexpr size_t kJsonDepthMax = 32;
+
 }  // namespace quorate::limits

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Router: a table of method and path pattern to handler, which is also the API's documentation.
+//
+// A pattern is literal segments and parameters: "/cluster/nodes/{id}". One parameter of a pattern
+// may take several segments, "{key...}", slashes included. Literal segments win over parameters,
+// whatever the order of the rows. A handler never blocks.
+#pragma once
+
+#include <deque>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/function.h"
+#include "edge/http/message.h"
+#include "edge/http/url.h"
+
+namespace quorate::edge::http {
+
+enum class In : uint8_t { kPath, kQuery, kHeader };
+
+struct Parameter {
+  std::string_view name;
+  In in;
+  std::string_view type;          // of JSON schema
+  std::string_view text;
+};
+
+enum class Body : uint8_t { kNone, kRaw, kJson };
+
+// What a person needs to know of a row; all views are literals.
+struct RouteText {
+  Method method;
+  std::string_view pattern;
+  std::string_view group = {};    // heading in the docs
+  std::string_view summary = {};
+  std::span<const Parameter> parameters = {};
+  Body body = Body::kNone;
+  std::string_view body_example = {};
+  std::string_view answer_example = {};
+};
+
+class Router {
+ public:
+  using Handler = UniqueFunction<void(const Request&, Responder)>;
+
+  struct Route {
+    RouteText text;
+    std::vector<std::string_view> segments;
+    Handler handler;
+  };
+  struct Match {
+    Route* route = nullptr;               // null: no row fits
+    std::vector<Method> allowed;          // the methods that this path knows; empty: no such path
+    std::vector<std::pair<std::string_view, std::string>> parameters;
+    bool bad_encoding = false;
+  };
+
+  // Before: no row has the same method and pattern; routes are added before the server starts.
+  void add(const RouteText& text, Handler handler);
+  // HEAD finds the row of GET.
+  [[nodiscard]] Match find(Method method, const Target& target);
+  [[nodiscard]] const std::deque<Route>& routes() const { return routes_; }
+
+ private:
+  std::deque<Route> routes_;
+};
+
+}  // namespace quorate::edge::http

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Shared: what all connections of one Server have in common. Internal to the folder.
+//
+// One timer sweeps all connections for time-outs, so that a request costs no timer of its own; a
+// time-out may therefore come one sweep late.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "edge/http/server.h"
+
+namespace quorate::edge::http {
+
+class Connection;
+
+struct RouteMetrics {
+  Counter* by_class[6] = {};   // of status 1xx..5xx; index is the hundreds
+  Histogram* seconds = nullptr;
+};
+
+struct Server::Shared : std::enable_shared_from_this<Server::Shared> {
+  Shared(boost::asio::io_context& io, env::Clock& time, Router& table, const ServerOptions& limit,
+         Metrics* registry);
+
+  void accept(std::unique_ptr<Stream> stream);
+  void start_sweeping();
+  void sweep();
+  // After this the connection lives only as long as a read or write of it is under way.
+  void forget(Connection* connection);
+  [[nodiscard]] std::vector<std::shared_ptr<Connection>> all() const;
+  void finish_drain_if_empty();
+  // `route` is null for requests that found none.
+  void count(const Router::Route* route, int status, Duration took);
+
+  boost::asio::io_context& loop;
+  env::Clock& clock;
+  Router& router;
+  const ServerOptions options;
+  Metrics* const metrics;
+  boost::asio::steady_timer sweeper;
+  std::unordered_map<Connection*, std::shared_ptr<Connection>> connections;
+  std::unordered_map<const Router::Route*, RouteMetrics> by_route;
+  Gauge* open = nullptr;
+  Counter* refused = nullptr;
+  std::string date;              // of the Date header, made once per sweep
+  bool draining = false;
+  bool stopped = false;
+  UniqueFunction<void()> drained;
+};
+
+}  // namespace quorate::edge::http
