@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Network: the links between virtual nodes, and Net, what one process sees of them.
+//
+// A link has two directions, each with a state of its own:
+//   up / down     known to the processes (on_link); a down link refuses frames and loses those
+//                 under way; it is remade in the background
+//   open / cut    not known to them: a cut direction swallows frames. After a while the transport
+//                 notices that nothing is acknowledged, and the link goes down.
+// Between open ends a frame takes the time of its bytes, then a random delay; it keeps its order
+// unless chance says otherwise; it may be lost or doubled. Frames may even reach a later process of
+// the same node: no protocol above may rely on a connection.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "env/net.h"
+#include "sim/world.h"
+
+namespace quorate::sim {
+
+struct LinkModel {
+  Duration delay_min = Duration::micros(50);
+  Duration delay_max = Duration::micros(400);
+  // Once in a while a frame takes up to this long (a retransmission).
+  Duration delay_rare_max = Duration::millis(40);
+  uint32_t rare_ppm = 1'000;
+  uint32_t loss_ppm = 0;
+  uint32_t duplicate_ppm = 0;
+  uint32_t reorder_ppm = 0;
+  uint64_t bytes_per_second = 200'000'000;
+  size_t queue_bytes_max = 16 * 1024 * 1024;
+};
+
+struct NetworkStats {
+  uint64_t frames = 0;
+  uint64_t bytes = 0;
+  uint64_t lost = 0;
+  uint64_t doubled = 0;
+  uint64_t reordered = 0;
+  uint64_t refused = 0;
+};
+
+class Net;
+
+class Network {
+ public:
+  explicit Network(World& world) : world_(world), prng_(world.fork_prng()) {}
+
+  void set_model(const LinkModel& model) { model_ = model; }
+  [[nodiscard]] const LinkModel& model() const { return model_; }
+  // Frames of this direction vanish from now on.
+  void cut(NodeId from, NodeId to);
+  void heal(NodeId from, NodeId to) { cuts_.erase({from, to}); }
+  void heal_all() { cuts_.clear(); }
+  // Both ends see the link break; what was under way is lost.
+  void flap(NodeId a, NodeId b);
+  [[nodiscard]] bool is_cut(NodeId from, NodeId to) const { return cuts_.contains({from, to}); }
+  [[nodiscard]] const NetworkStats& stats() const { return stats_; }
+  [[nodiscard]] static std::string address_of(NodeId node);
+
+ private:
+  friend class Net;
+
+  World& world_;
+  Prng prng_;
+  LinkModel model_;
+  std::set<std::pair<NodeId, NodeId>> cuts_;
+  std::map<std::string, Net*> listening_;
+  NetworkStats stats_;
+};
+
+class Net : public env::Net {
+ public:
+  Net(Network& network, NodeId self, LifeId life);
+  ~Net() override;
+
+  void set_handler(env::NetHandler* handler) override { handler_ = handler; }
+  void set_peer(NodeId peer, const std::string& address) override;
+  void remove_peer(NodeId peer) override { links_.erase(peer); }
+  bool send(NodeId peer, std::string frame) override;
+  [[nodiscard]] size_t queued_bytes(NodeId peer) const override;
+
+  // The process is dying inside the event at hand: nothing more leaves it.
+  void silence() { silent_ = true; }
+
+ private:
+  friend class Network;
+  struct Link {
+    std::string address;
+    bool up = false;
+    bool stalled = false;         // cut, and the transport's patience is running
+    uint64_t epoch = 0;           // grows when the link goes down: frames of before are lost
+    size_t queued_bytes = 0;
+    Instant free_at;              // when the last byte queued so far will have left
+    Instant last_arrival;
+  };
+
+  void try_connect(NodeId peer, uint64_t epoch);
+  void stall(NodeId peer, Link& link);
+  void go_down(NodeId peer);
+  void transmit(NodeId peer, Link& link, std::string frame);
+  void deliver(NodeId peer, Instant when, std::string frame);
+  void arrive(NodeId from, const std::string& frame);
+
+  Network& network_;
+  World& world_;
+  NodeId self_;
+  LifeId life_;
+  env::NetHandler* handler_ = nullptr;
+  std::map<NodeId, Link> links_;
+  uint64_t epochs_ = 0;
+  bool silent_ = false;
+};
+
+}  // namespace quorate::sim
