@@ -63,7 +63,7 @@ struct Verdict {
 
 struct CheckLimits {
   // Beyond this many configurations at one moment the check gives up (kUndecided).
-  size_t configurations_max = 200'000;
+  size_t configurations_max = 20'000;
 };
 
 // The history of one key, which is absent at first; in any order.
