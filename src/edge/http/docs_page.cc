@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/http/docs_page.h"
+
+#include <map>
+#include <vector>
+
+#include "base/status.h"
+#include "edge/http/json.h"
+
+namespace quorate::edge::http {
+namespace {
+
+std::string_view name_of(In in) {
+  switch (in) {
+    case In::kPath: return "path";
+    case In::kQuery: return "query";
+    case In::kHeader: return "header";
+  }
+  return "query";
+}
+
+// OpenAPI knows no parameter of several segments: "{key...}" is shown as "{key}".
+std::string plain_pattern(std::string_view pattern) {
+  std::string text(pattern);
+  for (size_t at = text.find("...}"); at != std::string::npos; at = text.find("...}")) {
+    text.erase(at, 3);
+  }
+  return text;
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return out;
+}
+
+bool is_json(std::string_view example) {
+  return example.starts_with("{") || example.starts_with("[");
+}
+
+void write_parameters(const RouteText& text, JsonWriter& json) {
+  json.key("parameters").begin_array();
+  for (const Parameter& parameter : text.parameters) {
+    json.begin_object().field("name", parameter.name).field("in", name_of(parameter.in));
+    json.field("required", parameter.in == In::kPath).field("description", parameter.text);
+    json.key("schema").begin_object().field("type", parameter.type).end_object();
+    json.end_object();
+  }
+  json.end_array();
+}
+
+void write_content(std::string_view type, std::string_view example, JsonWriter& json) {
+  json.key("content").begin_object().key(type).begin_object();
+  if (is_json(example)) {
+    json.key("example").raw(example);
+  } else if (!example.empty()) {
+    json.field("example", example);
+  }
+  json.end_object().end_object();
+}
+
+void write_operation(const RouteText& text, JsonWriter& json) {
+  json.key(lower(name_of(text.method))).begin_object();
+  json.field("summary", text.summary).key("tags").begin_array().text(text.group).end_array();
+  write_parameters(text, json);
+  if (text.body != Body::kNone) {
+    json.key("requestBody").begin_object();
+    write_content(text.body == Body::kRaw ? "application/octet-stream" : "application/json",
+                  text.body_example, json);
+    json.end_object();
+  }
+  json.key("responses").begin_object().key("200").begin_object().field("description", "Done.");
+  write_content(is_json(text.answer_example) ? "application/json" : "text/plain",
+                text.answer_example, json);
+  json.end_object().key("default").begin_object();
+  json.field("$ref", "#/components/responses/Error").end_object();
+  json.end_object().end_object();
+}
+
+void write_error_schema(JsonWriter& json) {
+  json.key("components").begin_object().key("responses").begin_object().key("Error");
+  json.begin_object().field("description", "Refused or failed; `retry` says whether to try again.");
+  json.key("content").begin_object().key("application/json").begin_object();
+  json.key("schema").begin_object().field("type", "object").key("properties").begin_object();
+  json.key("error").begin_object().field("type", "object").key("properties").begin_object();
+  json.key("code").begin_object().field("type", "string").key("enum").begin_array();
+  for (const CodeRow& row : code_table()) {
+    if (row.code != Code::kOk) {
+      json.text(row.name);
+    }
+  }
+  json.end_array().end_object();
+  json.key("message").begin_object().field("type", "string").end_object();
+  json.key("retry").begin_object().field("type", "string").key("enum").begin_array();
+  json.text("no").text("safe").text("with_key").end_array().end_object();
+  json.key("details").begin_object().field("type", "object").end_object();
+  json.end_object().end_object().end_object().end_object().end_object().end_object();
+  json.end_object().end_object().end_object();
+}
+
+std::string escape_html(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&': out += "&amp;"; break;
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      default: out += c;
+    }
+  }
+  return out;
+}
+
+constexpr std::string_view kStyle =
+    "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 "
+    "1rem;color:#1c2733}h2{margin-top:2.5rem;border-bottom:1px solid #ccd5dd}section{margin:"
+    "1.5rem 0}code,pre{font:14px/1.4 ui-monospace,monospace;background:#f2f5f7;border-radius:4px}code{"
+    "padding:.1rem .3rem}pre{padding:.6rem .8rem;overflow-x:auto}b.m{display:inline-block;min-"
+    "width:4.5rem;color:#06629a}table{border-collapse:collapse}td,th{text-align:left;padding:.15rem "
+    "1rem .15rem 0;vertical-align:top}@media(prefers-color-scheme:dark){body{background:#12181e;"
+    "color:#d8e0e7}code,pre{background:#1e2830}b.m{color:#6cbcf0}a{color:#6cbcf0}}</style>";
+
+void write_route(const RouteText& text, std::string& out) {
+  out.append("<section><b class=m>").append(name_of(text.method)).append("</b> <code>");
+  out.append(escape_html(text.pattern)).append("</code><p>").append(escape_html(text.summary));
+  out += "</p>";
+  if (!text.parameters.empty()) {
+    out += "<table>";
+    for (const Parameter& parameter : text.parameters) {
+      out.append("<tr><td><code>").append(parameter.name).append("</code><td>");
+      out.append(name_of(parameter.in)).append("<td>").append(parameter.type).append("<td>");
+      out += escape_html(parameter.text);
+    }
+    out += "</table>";
+  }
+  if (!text.body_example.empty()) {
+    out.append("<pre>").append(escape_html(text.body_example)).append("</pre>");
+  }
+  if (!text.answer_example.empty()) {
+    out.append("<pre>&rarr; ").append(escape_html(text.answer_example)).append("</pre>");
+  }
+  out += "</section>\n";
+}
+
+}  // namespace
+
+std::string openapi_document(const Router& router, std::string_view version) {
+  std::map<std::string, std::vector<const RouteText*>> by_path;
+  for (const Router::Route& route : router.routes()) {
+    by_path[plain_pattern(route.text.pattern)].push_back(&route.text);
+  }
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("openapi", "3.0.3").key("info").begin_object();
+  json.field("title", "Quorate").field("version", version).end_object();
+  json.key("paths").begin_object();
+  for (const auto& [path, texts] : by_path) {
+    json.key(path).begin_object();
+    for (const RouteText* text : texts) {
+      write_operation(*text, json);
+    }
+    json.end_object();
+  }
+  json.end_object();
+  write_error_schema(json);
+  json.end_object();
+  return out + "\n";
+}
+
+std::string docs_page(const Router& router, std::string_view version) {
+  std::string out = "<!doctype html><html lang=en><meta charset=utf-8>"
+                    "<title>Quorate HTTP API</title>"
+                    "<meta name=viewport content=\"width=device-width\">";
+  out.append(kStyle).append("<h1>Quorate HTTP API</h1><p>Version ").append(version);
+  out += ". The same for programs: <a href=/openapi.json>/openapi.json</a>. Answers carry "
+         "<code>Quorate-Group</code>, <code>Quorate-Index</code>, <code>Quorate-Node</code> and "
+         "<code>Quorate-Staleness-Ms</code>.</p>";
+  std::string_view group;
+  for (const Router::Route& route : router.routes()) {
+    if (route.text.group != group) {
+      group = route.text.group;
+      out.append("<h2>").append(group).append("</h2>\n");
+    }
+    write_route(route.text, out);
+  }
+  out += "<h2>Errors</h2><p>Every error has the body <code>{\"error\":{\"code\",\"message\","
+         "\"retry\",\"details\"}}</code>. Retry <code>safe</code>: nothing was done. "
+         "<code>with_key</code>: it may have been done; repeat it with the same "
+         "<code>Idempotency-Key</code>.</p><table><tr><th>code<th>HTTP<th>retry<th>meaning";
+  for (const CodeRow& row : code_table()) {
+    if (row.code != Code::kOk) {
+      out.append("<tr><td><code>").append(row.name).append("</code><td>");
+      out.append(std::to_string(row.http)).append("<td>").append(name_of(row.retry));
+      out.append("<td>").append(escape_html(row.meaning));
+    }
+  }
+  return out + "</table></html>\n";
+}
+
+void bind_docs(Router& router, std::string_view version) {
+  const std::string text(version);
+  router.add({.method = Method::kGet, .pattern = "/openapi.json", .group = "Documentation",
+              .summary = "This API as an OpenAPI 3 document."},
+             [&router, text](const Request&, Responder responder) {
+               responder.send({.body = openapi_document(router, text)});
+             });
+  router.add({.method = Method::kGet, .pattern = "/docs", .group = "Documentation",
+              .summary = "This page."},
+             [&router, text](const Request&, Responder responder) {
+               responder.send({.content_type = "text/html; charset=utf-8",
+                               .body = docs_page(router, text)});
+             });
+  router.add({.method = Method::kGet, .pattern = "/", .group = "Documentation",
+              .summary = "Leads to /docs."},
+             [](const Request&, Responder responder) {
+               responder.send({.status = 302, .headers = {{"Location", "/docs"}}});
+             });
+}
+
+}  // namespace quorate::edge::http
