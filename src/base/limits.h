@@ -32,6 +32,16 @@ inline constexpr size_t kInflightMessagesMax = 256;
 inline constexpr size_t kUncommittedBytesMax = 64 * 1024 * 1024;
 // One frame between nodes: the greatest entry and its headers.
 inline constexpr size_t kFrameBytesMax = kEntryBytesMax + 64 * 1024;
+// A frame is sent off when its items reach this; more would only delay the first of them.
+inline constexpr size_t kFrameBytesTarget = 1024 * 1024;
+// Requests of this node that other nodes have not answered; beyond it new ones are refused.
+inline constexpr size_t kCallsMax = 131'072;
+// Requests of one other node that this node has not answered; beyond it they are refused at once.
+inline constexpr size_t kServedCallsMax = 65'536;
+// Nodes of one cluster that this node keeps links to.
+inline constexpr size_t kPeersMax = 1'024;
+// Accepted connections that have not said who they are; a newer one waits in the kernel's queue.
+inline constexpr size_t kGreetingLinksMax = 64;
 // Queued towards one peer; beyond it messages are dropped, which Raft repairs.
 inline constexpr size_t kPeerQueueBytesMax = 64 * 1024 * 1024;
 // One snapshot chunk: resumable in small steps, and cheap to hold in memory.
