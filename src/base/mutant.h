@@ -4,8 +4,8 @@
 // plan must catch it.
 //
 // Without the build option QUORATE_MUTANTS the macro is the constant false and no trace of the bug
-// is left in the binary. With it, one mutant at a time is active: the one that set_mutant() named,
-// or else the one in the environment variable QUORATE_MUTANT.
+// is left in the binary. With it, one mutant at a time is active: the one that set_mutant() named;
+// programs that run tests and plans take its name from the environment variable QUORATE_MUTANT.
 #pragma once
 
 #include <string_view>

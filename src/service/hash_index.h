@@ -2,8 +2,8 @@
 // HashIndex: from the hash of a key to its entry, by linear hashing.
 //
 // A table that doubles stops the loop for as long as it takes to move everything. Linear hashing
-// grows by one bucket at a time: the bucket that is due is split in two, whoever is in it moves, and
-// no insert ever costs more than one such step. Shrinking runs the same way back.
+// grows by one bucket at a time: the bucket that is due is split in two, and no insert ever costs
+// more than one such step. Shrinking runs the same way back.
 //
 // A bucket is one cache line: twelve references, one byte of each hash to tell most strangers apart
 // without looking at their keys, and the number of an overflow bucket. Buckets live in segments

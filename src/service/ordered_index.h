@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// OrderedIndex: entries in the order of their keys; a B+-tree whose nodes hold eight bytes per entry.
+// OrderedIndex: entries in the order of their keys; a B+-tree that takes eight bytes per entry.
 //
 // Keys stay in their entries. A node keeps of each key its reference and its `head`: the four bytes
 // that follow what all keys of the node have in common. A search thus runs inside the node, and

@@ -10,8 +10,8 @@
 //                        | it never came         |      floor = highest - kSessionAnswersMax
 //
 // A session ends by close, or by an expire command that the leader proposes once its lease ran out;
-// never by a stamp alone, so that a new leader can grant a grace period by holding that command back.
-// Whatever may have been forgotten is refused, never run again.
+// never by a stamp alone, so that a new leader can grant a grace period by holding that command
+// back. Whatever may have been forgotten is refused, never run again.
 //
 // All of it is one Table, so that snapshot and digest hold all of it:
 //   "c"                      -> the greatest session id ever given, u64

@@ -11,6 +11,7 @@ namespace quorate::service {
 namespace {
 
 constexpr size_t kFineBytesMax = 1024;   // classes in steps of 8 up to here
+constexpr size_t kFineWidth = 11;        // bits of kFineBytesMax
 constexpr size_t kFineClasses = kFineBytesMax / 8;
 constexpr size_t kStepsPerDoubling = 16;
 constexpr size_t kLargeRounding = 1024;
@@ -26,7 +27,7 @@ uint16_t Slab::class_of(size_t bytes) {
   if (bytes > kSmallBytesMax) {
     return kLargeClass;
   }
-  const auto doubling = static_cast<size_t>(std::bit_width(bytes - 1) - std::bit_width(kFineBytesMax));
+  const auto doubling = static_cast<size_t>(std::bit_width(bytes - 1)) - kFineWidth;
   const size_t floor = kFineBytesMax << doubling;
   const size_t step = floor / kStepsPerDoubling;
   return static_cast<uint16_t>(kFineClasses + doubling * kStepsPerDoubling +
