@@ -25,6 +25,8 @@ inline constexpr size_t kEntryBytesMax = kRequestBytesMax + 64 * 1024;
 inline constexpr size_t kBatchBytesTarget = 1024 * 1024;
 // One append message; larger runs are cut so that a slow follower gets acknowledgements in between.
 inline constexpr size_t kAppendBytesMax = 1024 * 1024;
+// Entries of one message between replicas: bounds what a small frame can make a decoder allocate.
+inline constexpr size_t kAppendEntriesMax = 16'384;
 // In flight to one follower before the leader waits for an acknowledgement.
 inline constexpr size_t kInflightBytesMax = 8 * 1024 * 1024;
 inline constexpr size_t kInflightMessagesMax = 256;

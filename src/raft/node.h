@@ -81,6 +81,10 @@ class Node {
   void on_snapshot_failed(const SnapshotMeta& meta, Instant now);
   // The link to a peer broke or came back: forget what was in flight, probe at once.
   void on_link(NodeId peer, bool up, Instant now);
+  // Entries that were durable turned out to be unreadable (at run time; what recovery found is in
+  // Restored). A leader steps down; the replica asks its peers for them. An owner that sees holes
+  // at or below its applied index makes a snapshot: that needs nobody.
+  void on_hole(const Hole& hole, Instant now);
   // A durable snapshot of this replica covers `index`: the log before it may go.
   void on_compacted(const SnapshotMeta& meta);
 
@@ -97,6 +101,8 @@ class Node {
   [[nodiscard]] const Entry* entry_at(Index index) const;
   [[nodiscard]] const Config& config() const;   // in effect: the newest in the log
   [[nodiscard]] Index config_index() const;
+  // In effect at `index`, which is not compacted away: what a snapshot at `index` carries.
+  [[nodiscard]] const Config& config_at(Index index) const;
   [[nodiscard]] std::vector<PeerView> peers() const;
   [[nodiscard]] bool has_holes() const;
   // Bytes of entries held in memory.
