@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// Elections: when to stand, whom to vote for.
+//
+// Loyalty is what makes a lease a lease: whoever heard from a leader within election_timeout_min
+// refuses every vote but one forced by that leader itself (transfer), so no other leader can be
+// elected while a quorum's loyalty lasts. A replica does not even vote for itself before then.
+#include <algorithm>
+
+#include "raft/core.h"
+
+namespace quorate::raft {
+
+// Random, so that two rarely stand at once; later for each step below the greatest priority, so
+// that the preferred replica usually stands first. The steps are few: preference is not a veto.
+void Node::Core::arm_election() {
+  const Duration spread = options.election_timeout_max - options.election_timeout_min;
+  const int64_t jitter =
+      spread.nanos() > 0 ? prng.between(0, spread.nanos() - 1) : 0;
+  const int steps = std::clamp(greatest_priority - options.priority, 0, 4);
+  election_deadline =
+      now + options.election_timeout_min + Duration::nanos(jitter) + spread * steps;
+}
+
+bool Node::Core::may_stand() const {
+  return is_voter(configs.newest(), options.id) && !options.witness &&
+         !is_witness(configs.newest(), options.id) && trusted() &&
+         (receiving == nullptr || !receiving->last);
+}
+
+// A log that may lack what it once acknowledged must not decide who leads.
+bool Node::Core::trusted() const {
+  return (!suspect && !log.has_holes()) || MUTANT(hole_votes);
+}
+
+bool Node::Core::heard_leader() const {
+  return std::holds_alternative<Leader>(role) || is_quiet() ||
+         now < contact + options.election_timeout_min;
+}
+
+bool Node::Core::up_to_date(const Message& message) const {
+  if (message.log_term != log.last_term()) {
+    return message.log_term > log.last_term();
+  }
+  return message.index >= log.last();
+}
+
+bool Node::Core::only_voter() const {
+  const Config& config = configs.newest();
+  return !config.joint() && config.voters.size() == 1 && config.voters.front() == options.id;
+}
+
+void Node::Core::campaign() {
+  if (std::holds_alternative<Leader>(role)) {
+    return;
+  }
+  arm_election();
+  if (!may_stand()) {
+    return;
+  }
+  if (only_voter()) {
+    return start_election(false);
+  }
+  if (heard_leader()) {
+    election_deadline = contact + options.election_timeout_min;
+    return;
+  }
+  start_pre_vote();
+}
+
+void Node::Core::start_pre_vote() {
+  leave_role();
+  role.emplace<Candidate>();
+  out().role_changed = true;
+  ask_for_votes(false, false);
+  record_vote(options.id, true);
+}
+
+void Node::Core::start_election(bool forced) {
+  ASSERT(may_stand());
+  leave_role();
+  set_term(term.next());
+  vote = options.id;
+  Candidate& candidate = role.emplace<Candidate>();
+  candidate.real = true;
+  candidate.forced = forced;
+  out().role_changed = true;
+  arm_election();
+  ask_for_votes(true, forced);
+}
+
+void Node::Core::ask_for_votes(bool real, bool forced) {
+  for (const NodeId node : members(configs.newest())) {
+    if (node == options.id || !is_voter(configs.newest(), node)) {
+      continue;
+    }
+    Message message = make(real ? MessageKind::kVote : MessageKind::kPreVote, node);
+    message.term = real ? term : term.next();
+    message.index = log.last();
+    message.log_term = log.last_term();
+    message.flag = forced;
+    send(std::move(message));
+  }
+}
+
+void Node::Core::record_vote(NodeId from, bool granted) {
+  auto& candidate = std::get<Candidate>(role);
+  auto& votes = candidate.votes;
+  const auto known = std::find_if(votes.begin(), votes.end(),
+                                  [&](const auto& entry) { return entry.first == from; });
+  if (known != votes.end() || !is_voter(configs.newest(), from)) {
+    return;
+  }
+  votes.emplace_back(from, granted);
+  const Tally result = tally(configs.newest(), [&](NodeId node) {
+    for (const auto& [voter, yes] : votes) {
+      if (voter == node) {
+        return yes ? Vote::kYes : Vote::kNo;
+      }
+    }
+    return Vote::kMissing;
+  });
+  if (result == Tally::kLost) {
+    become_follower(term, NodeId());
+  } else if (result == Tally::kWon) {
+    candidate.real ? become_leader() : start_election(false);
+  }
+}
+
+void Node::Core::on_pre_vote(const Message& message) {
+  const bool granted = message.term > term && trusted() && !heard_leader() && up_to_date(message);
+  notice_doubt(message);
+  Message answer = make(MessageKind::kPreVoteAnswer, message.from);
+  answer.term = granted ? message.term : term;
+  answer.reject = !granted;
+  send(std::move(answer));
+}
+
+// Somebody misses the leader of a quiet group. Whether it lives shows now: the leader answers with
+// a heartbeat, and a follower gives it the time to.
+void Node::Core::notice_doubt(const Message& message) {
+  if (is_quiet() && is_member(configs.newest(), message.from)) {
+    contact = now;
+    wake();
+  }
+}
+
+void Node::Core::on_vote(const Message& message) {
+  ASSERT(message.term == term);
+  const bool free = vote == message.from || (vote.none() && known_leader().none());
+  const bool granted = free && trusted() && up_to_date(message) &&
+                       (message.flag || !heard_leader());
+  if (granted && vote.none()) {
+    vote = message.from;
+    state_dirty = true;
+    arm_election();
+  }
+  Message answer = make(MessageKind::kVoteAnswer, message.from);
+  answer.reject = !granted;
+  send(std::move(answer));
+}
+
+void Node::Core::on_vote_answer(const Message& message) {
+  const auto* candidate = std::get_if<Candidate>(&role);
+  const bool real = message.kind == MessageKind::kVoteAnswer;
+  if (candidate == nullptr || candidate->real != real) {
+    return;
+  }
+  const bool granted = !message.reject;
+  if (message.term != (granted && !real ? term.next() : term)) {
+    return;
+  }
+  record_vote(message.from, granted);
+}
+
+// The leader hands over. It has given up its lease, so nobody's loyalty stands in the way.
+void Node::Core::on_timeout_now(const Message& message) {
+  const auto* follower = std::get_if<Follower>(&role);
+  if (follower == nullptr || !may_stand()) {
+    return;
+  }
+  if (follower->leader.none() || follower->leader == message.from) {
+    start_election(true);
+  }
+}
+
+}  // namespace quorate::raft
