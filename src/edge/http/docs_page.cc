@@ -114,13 +114,20 @@ std::string escape_html(std::string_view text) {
 }
 
 constexpr std::string_view kStyle =
-    "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 "
-    "1rem;color:#1c2733}h2{margin-top:2.5rem;border-bottom:1px solid #ccd5dd}section{margin:"
-    "1.5rem 0}code,pre{font:14px/1.4 ui-monospace,monospace;background:#f2f5f7;border-radius:4px}code{"
-    "padding:.1rem .3rem}pre{padding:.6rem .8rem;overflow-x:auto}b.m{display:inline-block;min-"
-    "width:4.5rem;color:#06629a}table{border-collapse:collapse}td,th{text-align:left;padding:.15rem "
-    "1rem .15rem 0;vertical-align:top}@media(prefers-color-scheme:dark){body{background:#12181e;"
-    "color:#d8e0e7}code,pre{background:#1e2830}b.m{color:#6cbcf0}a{color:#6cbcf0}}</style>";
+    "<style>"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
+    "color:#1c2733}"
+    "h2{margin-top:2.5rem;border-bottom:1px solid #ccd5dd}"
+    "section{margin:1.5rem 0}"
+    "code,pre{font:14px/1.4 ui-monospace,monospace;background:#f2f5f7;border-radius:4px}"
+    "code{padding:.1rem .3rem}"
+    "pre{padding:.6rem .8rem;overflow-x:auto}"
+    "b.m{display:inline-block;min-width:4.5rem;color:#06629a}"
+    "table{border-collapse:collapse}"
+    "td,th{text-align:left;padding:.15rem 1rem .15rem 0;vertical-align:top}"
+    "@media(prefers-color-scheme:dark){body{background:#12181e;color:#d8e0e7}"
+    "code,pre{background:#1e2830}b.m,a{color:#6cbcf0}}"
+    "</style>";
 
 void write_route(const RouteText& text, std::string& out) {
   out.append("<section><b class=m>").append(name_of(text.method)).append("</b> <code>");

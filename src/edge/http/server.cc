@@ -37,7 +37,7 @@ std::chrono::nanoseconds sweep_interval(const ServerOptions& options) {
 
 }  // namespace
 
-Server::Shared::Shared(boost::asio::io_context& io, env::Clock& time, Router& table,
+Server::Shared::Shared(boost::asio::io_context& io, const env::Clock& time, Router& table,
                        const ServerOptions& limit, Metrics* registry)
     : loop(io), clock(time), router(table), options(limit), metrics(registry), sweeper(io) {
   date = http_date(clock.wall());
@@ -124,7 +124,7 @@ void Server::Shared::count(const Router::Route* route, int status, Duration took
   row.seconds->record(took);
 }
 
-Server::Server(boost::asio::io_context& loop, env::Clock& clock, Router& router,
+Server::Server(boost::asio::io_context& loop, const env::Clock& clock, Router& router,
                const ServerOptions& options, Metrics* metrics)
     : shared_(std::make_shared<Shared>(loop, clock, router, options, metrics)) {
   shared_->start_sweeping();

@@ -42,7 +42,7 @@ struct ServerOptions {
 class Server {
  public:
   // All must outlive it. `metrics` may be null.
-  Server(boost::asio::io_context& loop, env::Clock& clock, Router& router,
+  Server(boost::asio::io_context& loop, const env::Clock& clock, Router& router,
          const ServerOptions& options, Metrics* metrics);
   ~Server();
   Server(const Server&) = delete;

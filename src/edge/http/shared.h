@@ -23,7 +23,7 @@ struct RouteMetrics {
 };
 
 struct Server::Shared : std::enable_shared_from_this<Server::Shared> {
-  Shared(boost::asio::io_context& io, env::Clock& time, Router& table, const ServerOptions& limit,
+  Shared(boost::asio::io_context& io, const env::Clock& time, Router& table, const ServerOptions& limit,
          Metrics* registry);
 
   void accept(std::unique_ptr<Stream> stream);
@@ -37,7 +37,7 @@ struct Server::Shared : std::enable_shared_from_this<Server::Shared> {
   void count(const Router::Route* route, int status, Duration took);
 
   boost::asio::io_context& loop;
-  env::Clock& clock;
+  const env::Clock& clock;
   Router& router;
   const ServerOptions options;
   Metrics* const metrics;

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/config.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+namespace quorate::server {
+namespace {
+
+std::string spelled(std::string_view name, char separator, bool upper) {
+  std::string text;
+  for (const char c : name) {
+    const char plain = c == '.' || c == '_' ? separator : c;
+    text += upper && plain >= 'a' && plain <= 'z' ? static_cast<char>(plain - 'a' + 'A') : plain;
+  }
+  return text;
+}
+
+std::vector<std::string> split(std::string_view text) {
+  std::vector<std::string> parts;
+  // A comma inside a node's entry ("1=a:1,http=b:2") belongs to it.
+  while (!text.empty()) {
+    size_t comma = text.find(',');
+    while (comma != std::string_view::npos && text.substr(comma + 1).starts_with("http=")) {
+      comma = text.find(',', comma + 1);
+    }
+    parts.emplace_back(text.substr(0, comma));
+    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+  }
+  return parts;
+}
+
+Setting from_text(const ConfigKey& key, std::string_view text, std::string origin) {
+  Setting setting{std::string(key.name), {}, key.list, std::move(origin)};
+  setting.values = key.list ? split(text) : std::vector<std::string>{std::string(text)};
+  return setting;
+}
+
+class Collector {
+ public:
+  void problem(const std::string& origin, const std::string& text) {
+    problems_ += (problems_.empty() ? "" : "\n") + origin + ": " + text;
+  }
+
+  void add(Setting setting) {
+    const ConfigKey* key = find_config_key(setting.name);
+    if (key == nullptr) {
+      std::vector<std::string> known;
+      for (const ConfigKey& each : config_keys()) {
+        known.emplace_back(each.name);
+      }
+      const std::optional<std::string> meant = closest(setting.name, known);
+      problem(setting.origin, "there is no key '" + setting.name + "'" +
+                                  (meant ? "; did you mean '" + *meant + "'?" : ""));
+      return;
+    }
+    if (setting.list != key->list) {
+      problem(setting.origin, "'" + setting.name + "' must " + (key->list ? "" : "not ") +
+                                  "be a list in brackets");
+      return;
+    }
+    settings_[setting.name] = std::move(setting);
+  }
+
+  void add_arguments(const std::vector<std::string>& arguments) {
+    for (size_t i = 0; i < arguments.size(); ++i) {
+      std::string flag = arguments[i];
+      const size_t equals = flag.find('=');
+      std::optional<std::string> value;
+      if (equals != std::string::npos) {
+        value = flag.substr(equals + 1);
+        flag.resize(equals);
+      }
+      const auto key = std::find_if(
+          config_keys().begin(), config_keys().end(),
+          [&flag](const ConfigKey& each) { return flag_of(each.name) == flag; });
+      if (key == config_keys().end()) {
+        unknown_flag(flag);
+        continue;
+      }
+      if (!value && i + 1 == arguments.size()) {
+        problem(flag, "needs a value");
+        continue;
+      }
+      add(from_text(*key, value ? *value : arguments[++i], flag));
+    }
+  }
+
+  // In the order of the table: a preset comes before what corrects it.
+  void apply(Config& config) {
+    for (const ConfigKey& key : config_keys()) {
+      const auto at = settings_.find(key.name);
+      if (at == settings_.end()) {
+        continue;
+      }
+      // An empty value of a key whose default is empty means "as if not set".
+      const Setting& setting = at->second;
+      const bool unset = !key.list && setting.values[0].empty() && key.fallback.empty();
+      if (const Status status = unset ? Status::success() : key.set(config, setting.values);
+          !status.ok()) {
+        problem(setting.origin, "'" + setting.name + "' " + status.message());
+      }
+    }
+  }
+
+  [[nodiscard]] const std::map<std::string, Setting, std::less<>>& settings() const {
+    return settings_;
+  }
+  [[nodiscard]] const std::string& problems() const { return problems_; }
+
+ private:
+  void unknown_flag(const std::string& flag) {
+    std::vector<std::string> known;
+    for (const ConfigKey& each : config_keys()) {
+      known.push_back(flag_of(each.name));
+    }
+    const std::optional<std::string> meant = closest(flag, known);
+    problem(flag, "no such flag" + (meant ? "; did you mean " + *meant + "?" : ""));
+  }
+
+  std::map<std::string, Setting, std::less<>> settings_;
+  std::string problems_;
+};
+
+Collector collect(const ConfigSources& sources) {
+  Collector collector;
+  for (const ConfigKey& key : config_keys()) {
+    collector.add(from_text(key, key.fallback, "default"));
+  }
+  if (!sources.file_text.empty()) {
+    Result<std::vector<Setting>> settings =
+        parse_config_file(sources.file_text, sources.file_name);
+    if (!settings.ok()) {
+      collector.problem("config", settings.status().message());
+    } else {
+      for (Setting& setting : *settings) {
+        collector.add(std::move(setting));
+      }
+    }
+  }
+  if (sources.environment) {
+    for (const ConfigKey& key : config_keys()) {
+      const std::string variable = variable_of(key.name);
+      if (const std::optional<std::string> value = sources.environment(variable)) {
+        collector.add(from_text(key, *value, variable));
+      }
+    }
+  }
+  collector.add_arguments(sources.arguments);
+  return collector;
+}
+
+// What no single key can tell.
+void check_whole(const Config& config, Collector& collector) {
+  const auto require = [&collector](bool holds, const char* text) {
+    if (!holds) {
+      collector.problem("config", text);
+    }
+  };
+  require(config.election_timeout_min < config.election_timeout_max,
+          "consensus.election_timeout_min must be less than election_timeout_max");
+  require(config.heartbeat_interval * 2 <= config.election_timeout_min,
+          "consensus.heartbeat_interval must be at most half of election_timeout_min");
+  require(config.heartbeat_interval >= Duration::millis(1),
+          "consensus.heartbeat_interval must be at least 1ms");
+  require(config.http_tls_certificate.empty() == config.http_tls_key.empty(),
+          "http.tls_certificate and http.tls_key go together");
+  require(config.http_tls_client_authority.empty() || config.tls(),
+          "http.tls_client_authority needs http.tls_certificate");
+  require(config.cluster_nodes.empty() || config.cluster_join.empty(),
+          "cluster.nodes and cluster.join exclude each other: a node is born or joins");
+  const bool named = std::any_of(config.cluster_nodes.begin(), config.cluster_nodes.end(),
+                                 [&config](const ClusterNode& each) {
+                                   return each.id == config.node;
+                                 });
+  require(config.cluster_nodes.empty() || named, "cluster.nodes must name this node too");
+}
+
+std::string quoted(const std::string& value) {
+  std::string text = "\"";
+  for (const char c : value) {
+    if (c == '"' || c == '\\') {
+      text += '\\';
+    }
+    text += c;
+  }
+  return text + '"';
+}
+
+std::string shown(const ConfigKey& key, const Setting& setting) {
+  if (key.list) {
+    std::string text;
+    for (const std::string& value : setting.values) {
+      text += (text.empty() ? "" : ", ") + quoted(value);
+    }
+    return "[" + text + "]";
+  }
+  const bool bare = key.type == "number" || key.type == "flag";
+  return bare ? setting.values[0] : quoted(setting.values[0]);
+}
+
+}  // namespace
+
+std::string variable_of(std::string_view name) { return "QUORATE_" + spelled(name, '_', true); }
+std::string flag_of(std::string_view name) { return "--" + spelled(name, '-', false); }
+
+Result<Config> load_config(const ConfigSources& sources) {
+  Collector collector = collect(sources);
+  Config config;
+  collector.apply(config);
+  if (collector.problems().empty()) {
+    check_whole(config, collector);
+  }
+  if (!collector.problems().empty()) {
+    return Status(Code::kInvalidArgument, collector.problems());
+  }
+  return config;
+}
+
+std::optional<std::string> closest(std::string_view word, const std::vector<std::string>& known) {
+  std::optional<std::string> best;
+  size_t best_distance = word.size() / 3 + 2;  // further away is another word
+  for (const std::string& candidate : known) {
+    std::vector<size_t> row(candidate.size() + 1);
+    std::iota(row.begin(), row.end(), size_t{0});
+    for (size_t i = 0; i < word.size(); ++i) {
+      size_t diagonal = row[0]++;
+      for (size_t j = 0; j < candidate.size(); ++j) {
+        const size_t change = diagonal + (word[i] == candidate[j] ? 0 : 1);
+        diagonal = row[j + 1];
+        row[j + 1] = std::min({row[j] + 1, row[j + 1] + 1, change});
+      }
+    }
+    if (row.back() < best_distance) {
+      best_distance = row.back();
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+std::string show_config(const ConfigSources& sources) {
+  const Collector collector = collect(sources);
+  std::string text;
+  std::string_view section;
+  for (const ConfigKey& key : config_keys()) {
+    const size_t dot = key.name.find('.');
+    const std::string_view own = dot == std::string_view::npos ? "" : key.name.substr(0, dot);
+    if (own != section) {
+      section = own;
+      text.append("\n[").append(section).append("]\n");
+    }
+    const Setting& setting = collector.settings().find(key.name)->second;
+    const std::string_view bare =
+        dot == std::string_view::npos ? key.name : key.name.substr(dot + 1);
+    text.append(bare).append(" = ").append(shown(key, setting));
+    text.append(setting.origin == "default" ? "" : "  # " + setting.origin).append("\n");
+  }
+  return text;
+}
+
+std::string config_table() {
+  std::string text = "| key | type | default | what it does |\n|---|---|---|---|\n";
+  for (const ConfigKey& key : config_keys()) {
+    text.append("| `").append(key.name).append("` | ").append(key.type).append(" | ");
+    text.append(key.fallback.empty() ? "" : "`" + std::string(key.fallback) + "`").append(" | ");
+    text.append(key.help).append(" |\n");
+  }
+  return text;
+}
+
+}  // namespace quorate::server
