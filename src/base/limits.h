@@ -50,6 +50,21 @@ inline constexpr size_t kPeerQueueBytesMax = 64 * 1024 * 1024;
 inline constexpr size_t kSnapshotChunkBytes = 256 * 1024;
 // Replicas of one group; larger sets add latency and no safety that people ask for.
 inline constexpr size_t kReplicasMax = 9;
+// Nodes of one cluster: each hosts the meta group, whose leader feeds all of them.
+inline constexpr size_t kNodesMax = 256;
+// Named objects of one cluster; all of them live in every node's memory.
+inline constexpr size_t kCatalogueMax = 100'000;
+// Users and tokens of one cluster, and what one of them may be granted.
+inline constexpr size_t kPrincipalsMax = 10'000;
+inline constexpr size_t kGrantsMax = 64;
+// Names of objects, users and labels: a line of a log, a segment of a path.
+inline constexpr size_t kNameBytesMax = 255;
+// host:port, with a host name of the greatest length that DNS allows.
+inline constexpr size_t kAddressBytesMax = 262;
+// Options of a named object, in its service's own encoding.
+inline constexpr size_t kObjectOptionsBytesMax = 64 * 1024;
+// Partitions of one named object; more than groups would not spread it further.
+inline constexpr size_t kPartitionsMax = 4'096;
 // Groups of one cluster; the per-group state must stay below a kilobyte for this.
 inline constexpr uint32_t kGroupsMax = 65'536;
 // Sessions of one group that the dedup table remembers; the oldest idle one goes first.
