@@ -7,7 +7,7 @@
 
 namespace quorate::raft::testing {
 
-// ---- disk and machine -----------------------------------------------------------------------------
+// ---- disk and machine --------------------------------------------------------------------------
 
 void Disk::write(const std::vector<Entry>& entries) {
   for (const Entry& entry : entries) {
@@ -70,7 +70,7 @@ void Machine::restore(const std::string& image) {
   words = bar == std::string::npos ? "" : image.substr(bar + 1);
 }
 
-// ---- life of a replica ------------------------------------------------------------------------------
+// ---- life of a replica -------------------------------------------------------------------------
 
 Replica& Cluster::add(const Options& options, const Config& config) {
   Replica& replica = replicas[options.id.value()];
@@ -230,7 +230,7 @@ void Cluster::release_reads(uint32_t id) {
   });
 }
 
-// ---- the owner's files ------------------------------------------------------------------------------
+// ---- the owner's files -------------------------------------------------------------------------
 
 bool Cluster::io_one(uint32_t id) {
   Replica& replica = at(id);
@@ -328,7 +328,7 @@ void Cluster::take_snapshot(uint32_t id, Index index) {
   drain(id);
 }
 
-// ---- messages and time --------------------------------------------------------------------------------
+// ---- messages and time -------------------------------------------------------------------------
 
 void Cluster::deliver(Message message) {
   const uint32_t from = message.from.value();

@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "base/status.h"
-#include "raft/entry.h"
 #include "raft/types.h"
 
 namespace quorate::raft {

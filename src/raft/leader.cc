@@ -48,7 +48,7 @@ void Node::Core::tick_leader() {
   }
 }
 
-// ---- rounds -------------------------------------------------------------------------------------
+// ---- rounds ------------------------------------------------------------------------------------
 
 void Node::Core::begin_round() {
   Leader& leader = lead();
@@ -136,7 +136,7 @@ void Node::Core::on_heartbeat_answer(const Message& message) {
   }
 }
 
-// ---- quiet --------------------------------------------------------------------------------------
+// ---- quiet -------------------------------------------------------------------------------------
 
 bool Node::Core::may_go_quiet() const {
   const Leader& leader = lead();
@@ -161,7 +161,7 @@ void Node::Core::go_quiet() {
   log.evict(applied_now(), 0);
 }
 
-// ---- reads --------------------------------------------------------------------------------------
+// ---- reads -------------------------------------------------------------------------------------
 
 bool Node::Core::lease_valid(Instant at) const {
   const auto* leader = std::get_if<Leader>(&role);
@@ -233,7 +233,7 @@ void Node::Core::answer_read(const PendingRead& read, bool ok) {
   send(std::move(answer));
 }
 
-// ---- commit ---------------------------------------------------------------------------------------
+// ---- commit ------------------------------------------------------------------------------------
 
 void Node::Core::step_leader(Message& message) {
   Progress* peer = find_peer(message.from);

@@ -22,7 +22,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "raft/entry.h"
 #include "raft/ready.h"
 #include "raft/types.h"
 

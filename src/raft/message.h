@@ -11,7 +11,6 @@
 #include "base/codec.h"
 #include "base/ids.h"
 #include "base/status.h"
-#include "raft/entry.h"
 #include "raft/types.h"
 
 namespace quorate::raft {

@@ -31,7 +31,8 @@ Node::Core::Core(const Options& options_in, Restored restored, Instant start)
     }
   }
   // A term on disk means that this replica may have answered a leader whose lease still runs: it
-  // stays loyal for one timeout. Numbers of questions from before the restart must not be met again.
+  // stays loyal for one timeout. Numbers of questions from before the restart must not be met
+  // again.
   if (term.none() || MUTANT(vote_twice_after_restart)) {
     contact = start - options.election_timeout_max;
   }
@@ -216,7 +217,8 @@ void Node::Core::wake() {
       }
       begin_round();
     }
-  } else if (auto* follower = std::get_if<Follower>(&role); follower != nullptr && follower->quiet) {
+  } else if (auto* follower = std::get_if<Follower>(&role);
+             follower != nullptr && follower->quiet) {
     follower->quiet = false;
     arm_election();
   }

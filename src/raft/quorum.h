@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -21,15 +23,37 @@ namespace quorate::raft {
 
 // The greatest value that more than half of `values` have reached; reorders them. Nobody votes:
 // everything is agreed, so the answer is the greatest number there is.
-[[nodiscard]] uint64_t majority_reached(std::span<uint64_t> values);
+[[nodiscard]] inline uint64_t majority_reached(std::span<uint64_t> values) {
+  if (values.empty()) {
+    return std::numeric_limits<uint64_t>::max();
+  }
+  // In descending order the element in the middle is reached by itself and all before it: n/2 + 1.
+  const size_t middle = values.size() / 2;
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(middle),
+                   values.end(), std::greater<>());
+  return values[middle];
+}
 
 enum class Vote : uint8_t { kMissing, kYes, kNo };
 enum class Tally : uint8_t { kPending, kWon, kLost };
 
 // The result of one majority, from how many have said what.
-[[nodiscard]] Tally tally_of(size_t voters, size_t yes, size_t no);
+[[nodiscard]] inline Tally tally_of(size_t voters, size_t yes, size_t no) {
+  ASSERT(yes + no <= voters);
+  const size_t needed = voters / 2 + 1;
+  if (voters == 0 || yes >= needed) {
+    return Tally::kWon;
+  }
+  return voters - no < needed ? Tally::kLost : Tally::kPending;
+}
+
 // Both must be won; one lost is lost.
-[[nodiscard]] Tally both(Tally incoming, Tally outgoing);
+[[nodiscard]] inline Tally both(Tally incoming, Tally outgoing) {
+  if (incoming == Tally::kLost || outgoing == Tally::kLost) {
+    return Tally::kLost;
+  }
+  return incoming == Tally::kWon && outgoing == Tally::kWon ? Tally::kWon : Tally::kPending;
+}
 
 template <class ValueOf>
 [[nodiscard]] uint64_t majority_reached(const std::vector<NodeId>& voters, ValueOf&& value_of) {

@@ -13,7 +13,6 @@
 #include <optional>
 #include <vector>
 
-#include "raft/entry.h"
 #include "raft/message.h"
 #include "raft/types.h"
 

@@ -6,12 +6,30 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/ids.h"
 #include "base/time.h"
 
 namespace quorate::raft {
 
 enum class Role : uint8_t { kFollower, kPreCandidate, kCandidate, kLeader };
+
+// The numbers are on disk and on the wire.
+enum class EntryKind : uint8_t {
+  kNoop = 0,     // a new leader's first entry; its commitment commits what came before
+  kCommand = 1,
+  kConfig = 2,   // payload: an encoded ConfigChange
+};
+
+// One place in the log. The payload is opaque here: the node packs a batch of commands in it.
+struct Entry {
+  Index index;
+  Term term;
+  EntryKind kind = EntryKind::kNoop;
+  Stamp at;       // the leader's wall time, made monotonic within the group
+  Buffer payload;
+  bool operator==(const Entry&) const = default;
+};
 
 // Durable before any message that depends on it. `commit` is a hint that speeds recovery and
 // bounds which entries may need repair; losing it is safe.

@@ -23,8 +23,8 @@ struct RouteMetrics {
 };
 
 struct Server::Shared : std::enable_shared_from_this<Server::Shared> {
-  Shared(boost::asio::io_context& io, const env::Clock& time, Router& table, const ServerOptions& limit,
-         Metrics* registry);
+  Shared(boost::asio::io_context& io, const env::Clock& time, Router& table,
+         const ServerOptions& limit, Metrics* registry);
 
   void accept(std::unique_ptr<Stream> stream);
   void start_sweeping();
