@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Forward: requests that another node must answer, and what happens when it cannot.
+//
+// Any node takes any request. A request whose group is led elsewhere travels to the leader, in one
+// hop: a node that is asked and does not lead answers kNotLeader with the leader it knows, and the
+// asker tries there. While no leader is known the request is parked and tried again until its time
+// is up. A command whose link broke after it was sent may have been done: without a session it ends
+// as kUnknownOutcome, with one it is simply sent again, since the group answers a repeat from its
+// table.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/status.h"
+#include "base/time.h"
+#include "service/batch.h"
+#include "service/proposer.h"
+
+namespace quorate::node {
+
+enum class ForwardKind : uint8_t { kCommand = 1, kQuery = 2 };
+
+// A request on its way. It owns its bytes, for it may have to be sent again.
+struct Forwarded {
+  ForwardKind kind = ForwardKind::kCommand;
+  GroupId group;
+  service::ServiceId service = service::ServiceId::kKv;
+  SessionId session;
+  uint64_t sequence = 0;
+  service::CommandKey key;
+  service::ReadMode mode;
+  std::string body;
+  // Not on the wire; the time left is.
+  Instant deadline;
+  service::Done done;
+  uint32_t attempts = 0;
+};
+
+struct ForwardAnswer {
+  Status status;
+  NodeId leader;  // with kNotLeader: where to try; may be zero
+  service::Origin origin;
+  std::string_view answer;  // a slice of what was decoded
+};
+
+[[nodiscard]] std::string encode_request(const Forwarded& request, Duration left);
+[[nodiscard]] Result<Forwarded> decode_request(std::string_view bytes, Instant now);
+[[nodiscard]] std::string encode_answer(const ForwardAnswer& answer);
+[[nodiscard]] Result<ForwardAnswer> decode_answer(std::string_view bytes);
+
+// What the forwarder needs of its node.
+class ForwardRoutes {
+ public:
+  virtual ~ForwardRoutes() = default;
+  // Serves the request on this node if it can; false leaves it untouched.
+  [[nodiscard]] virtual bool serve_here(Forwarded& request) = 0;
+  // The node that probably leads the group; zero if none is known.
+  [[nodiscard]] virtual NodeId leader_of(GroupId group) = 0;
+  // Nodes that hold the group, for when nobody is known to lead it.
+  [[nodiscard]] virtual std::vector<NodeId> holders_of(GroupId group) = 0;
+  // Sends and calls back once: with the answer's bytes, kUnavailable if it was never sent, or
+  // kUnknownOutcome if it was and no answer came.
+  virtual void call(NodeId target, std::string request, Duration timeout,
+                    UniqueFunction<void(const Status&, std::string_view)> done) = 0;
+  [[nodiscard]] virtual Instant now() = 0;
+};
+
+class Forwarder {
+ public:
+  Forwarder(ForwardRoutes& routes, NodeId self) : routes_(routes), self_(self) {}
+  ~Forwarder() { *alive_ = false; }
+  Forwarder(const Forwarder&) = delete;
+  Forwarder& operator=(const Forwarder&) = delete;
+
+  void start(std::unique_ptr<Forwarded> request);
+  // Tries the parked ones again and ends those whose time is up.
+  void tick(Instant now);
+  [[nodiscard]] size_t parked() const { return parked_.size(); }
+  [[nodiscard]] uint64_t sent() const { return sent_; }
+
+ private:
+  void attempt(std::unique_ptr<Forwarded> request);
+  void answered(std::unique_ptr<Forwarded> request, NodeId target, const Status& status,
+                std::string_view bytes);
+  void park(std::unique_ptr<Forwarded> request);
+  void end(Forwarded& request, const Status& status);
+  [[nodiscard]] NodeId target_of(const Forwarded& request);
+
+  ForwardRoutes& routes_;
+  const NodeId self_;
+  std::deque<std::unique_ptr<Forwarded>> parked_;
+  // What a kNotLeader answer said of groups that this node does not hold.
+  std::unordered_map<GroupId, NodeId> hints_;
+  Instant retry_at_;
+  uint64_t sent_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace quorate::node

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests that another node must answer: the codec, and every way in which a hop can end.
+#include "node/forward.h"
+
+#include <gtest/gtest.h>
+
+#include "base/prng.h"
+#include "node/identity.h"
+
+namespace quorate::node {
+namespace {
+
+Forwarded sample() {
+  Forwarded request;
+  request.kind = ForwardKind::kQuery;
+  request.group = GroupId(7);
+  request.service = service::ServiceId::kLock;
+  request.session = SessionId(9);
+  request.sequence = 11;
+  request.key = service::CommandKey::of("key");
+  request.mode = {service::Consistency::kBounded, Duration::millis(5)};
+  request.body = "body";
+  return request;
+}
+
+TEST(forward_codec, a_request_survives_the_trip) {
+  const Result<Forwarded> back =
+      decode_request(encode_request(sample(), Duration::millis(70)), Instant());
+  ASSERT_TRUE(back.ok());
+  EXPECT_EQ(back->kind, ForwardKind::kQuery);
+  EXPECT_EQ(back->group, GroupId(7));
+  EXPECT_EQ(back->service, service::ServiceId::kLock);
+  EXPECT_EQ(back->session, SessionId(9));
+  EXPECT_EQ(back->sequence, 11u);
+  EXPECT_EQ(back->key, service::CommandKey::of("key"));
+  EXPECT_EQ(back->mode.consistency, service::Consistency::kBounded);
+  EXPECT_EQ(back->mode.bound, Duration::millis(5));
+  EXPECT_EQ(back->body, "body");
+  EXPECT_EQ(back->deadline, Instant() + Duration::millis(70));
+}
+
+TEST(forward_codec, an_answer_survives_the_trip) {
+  const ForwardAnswer answer{Status(Code::kNotLeader, "no"),
+                             NodeId(3),
+                             {GroupId(1), Index(5), Duration::millis(2), NodeId(2)},
+                             "bytes"};
+  const std::string bytes = encode_answer(answer);
+  const Result<ForwardAnswer> back = decode_answer(bytes);
+  ASSERT_TRUE(back.ok());
+  EXPECT_EQ(back->status, answer.status);
+  EXPECT_EQ(back->leader, NodeId(3));
+  EXPECT_EQ(back->origin.index, Index(5));
+  EXPECT_EQ(back->answer, "bytes");
+}
+
+TEST(forward_codec, damaged_bytes_are_refused) {
+  Prng prng(3);
+  const std::string request = encode_request(sample(), Duration::millis(70));
+  const std::string answer = encode_answer({Status::success(), NodeId(), {}, "answer"});
+  for (size_t size = 0; size < request.size(); ++size) {
+    EXPECT_FALSE(decode_request(request.substr(0, size), Instant()).ok());
+  }
+  for (size_t size = 0; size < answer.size(); ++size) {
+    EXPECT_FALSE(decode_answer(answer.substr(0, size)).ok());
+  }
+  for (int i = 0; i < 20'000; ++i) {
+    std::string bytes(prng.below(60), ' ');
+    for (char& byte : bytes) {
+      byte = static_cast<char>(prng.next());
+    }
+    (void)decode_request(bytes, Instant());
+    (void)decode_answer(bytes);
+    (void)decode_identity(bytes);
+  }
+}
+
+TEST(identity, survives_and_every_damaged_byte_is_noticed) {
+  const Identity identity{77, NodeId(3), 12, true};
+  const std::string bytes = encode(identity);
+  ASSERT_TRUE(decode_identity(bytes).ok());
+  EXPECT_EQ(*decode_identity(bytes), identity);
+  for (size_t i = 0; i < bytes.size() * 8; ++i) {
+    std::string bad = bytes;
+    bad[i / 8] = static_cast<char>(bad[i / 8] ^ (1 << (i % 8)));
+    EXPECT_FALSE(decode_identity(bad).ok()) << i;
+  }
+}
+
+// A cluster of scripted nodes: calls are recorded, and answered by the test.
+class ForwarderTest : public testing::Test, protected ForwardRoutes {
+ protected:
+  struct Call {
+    NodeId target;
+    UniqueFunction<void(const Status&, std::string_view)> done;
+  };
+
+  bool serve_here(Forwarded& request) override {
+    if (!lead_here) {
+      return false;
+    }
+    request.done(Status::success(), "here", {});
+    return true;
+  }
+  NodeId leader_of(GroupId) override { return leader; }
+  std::vector<NodeId> holders_of(GroupId) override { return holders; }
+  void call(NodeId target, std::string, Duration,
+            UniqueFunction<void(const Status&, std::string_view)> done) override {
+    calls.push_back({target, std::move(done)});
+  }
+  Instant now() override { return time; }
+
+  void start(ForwardKind kind, SessionId session = SessionId()) {
+    auto request = std::make_unique<Forwarded>();
+    request->kind = kind;
+    request->group = GroupId(1);
+    request->session = session;
+    request->deadline = time + Duration::millis(500);
+    request->done = [this](const Status& status, std::string_view answer, const service::Origin&) {
+      heard += status.ok() ? std::string(answer) : std::string(row_of(status.code()).name);
+      heard += " ";
+    };
+    forwarder.start(std::move(request));
+  }
+  void answer(const Status& status, NodeId hint = NodeId()) {
+    ASSERT_FALSE(calls.empty());
+    Call call = std::move(calls.front());
+    calls.erase(calls.begin());
+    call.done(Status::success(), encode_answer({status, hint, {}, status.ok() ? "yes" : ""}));
+  }
+  void fail(Code code) {
+    ASSERT_FALSE(calls.empty());
+    Call call = std::move(calls.front());
+    calls.erase(calls.begin());
+    call.done(Status(code, "link"), {});
+  }
+  void advance(int64_t millis) {
+    time = time + Duration::millis(millis);
+    forwarder.tick(time);
+  }
+
+  bool lead_here = false;
+  NodeId leader = NodeId(2);
+  std::vector<NodeId> holders = {NodeId(1), NodeId(2), NodeId(3)};
+  Instant time = Instant() + Duration::seconds(1);
+  std::vector<Call> calls;
+  std::string heard;
+  Forwarder forwarder{*this, NodeId(1)};
+};
+
+TEST_F(ForwarderTest, goes_to_the_leader_and_brings_its_answer) {
+  start(ForwardKind::kCommand);
+  ASSERT_EQ(calls.size(), 1u);
+  EXPECT_EQ(calls[0].target, NodeId(2));
+  answer(Status::success());
+  EXPECT_EQ(heard, "yes ");
+}
+
+TEST_F(ForwarderTest, follows_the_hint_of_a_node_that_does_not_lead) {
+  leader = NodeId();
+  start(ForwardKind::kCommand);
+  answer(Status(Code::kNotLeader, ""), NodeId(9));
+  ASSERT_EQ(calls.size(), 1u);
+  EXPECT_EQ(calls[0].target, NodeId(9));
+}
+
+TEST_F(ForwarderTest, waits_while_nobody_leads_and_serves_here_once_elected) {
+  leader = NodeId();
+  holders = {};
+  start(ForwardKind::kCommand);
+  EXPECT_TRUE(calls.empty());
+  EXPECT_EQ(forwarder.parked(), 1u);
+  lead_here = true;
+  advance(20);
+  EXPECT_EQ(heard, "here ");
+}
+
+TEST_F(ForwarderTest, gives_up_as_unavailable_when_no_leader_came) {
+  leader = NodeId();
+  holders = {};
+  start(ForwardKind::kCommand);
+  advance(499);
+  EXPECT_EQ(heard, "");
+  advance(20);
+  EXPECT_EQ(heard, "unavailable ");
+}
+
+TEST_F(ForwarderTest, a_command_on_a_broken_link_is_an_unknown_outcome) {
+  start(ForwardKind::kCommand);
+  fail(Code::kUnknownOutcome);
+  EXPECT_EQ(heard, "unknown_outcome ");
+}
+
+TEST_F(ForwarderTest, a_command_of_a_session_is_sent_again_instead) {
+  start(ForwardKind::kCommand, SessionId(4));
+  fail(Code::kUnknownOutcome);
+  EXPECT_EQ(heard, "");
+  advance(20);
+  answer(Status::success());
+  EXPECT_EQ(heard, "yes ");
+}
+
+TEST_F(ForwarderTest, a_query_is_asked_again_whatever_broke) {
+  start(ForwardKind::kQuery);
+  fail(Code::kUnknownOutcome);
+  advance(20);
+  fail(Code::kUnavailable);
+  advance(20);
+  answer(Status::success());
+  EXPECT_EQ(heard, "yes ");
+}
+
+TEST_F(ForwarderTest, a_command_that_was_never_sent_is_tried_again) {
+  start(ForwardKind::kCommand);
+  fail(Code::kUnavailable);
+  advance(20);
+  answer(Status::success());
+  EXPECT_EQ(heard, "yes ");
+}
+
+TEST_F(ForwarderTest, a_refusal_is_an_answer) {
+  start(ForwardKind::kCommand);
+  answer(Status(Code::kPreconditionFailed, ""));
+  EXPECT_EQ(heard, "precondition_failed ");
+}
+
+}  // namespace
+}  // namespace quorate::node

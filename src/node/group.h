@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Group: one replica on this node. It drives the pure raft::Node and the pure GroupMachine and does
+// for them what they may not: log, send, apply, answer.
+//
+//   proposals --\                         /--> messages (outbox)
+//   messages  ---> raft::Node --> Ready ---+--> entries, state (WAL) --> persisted() --> messages
+//   time      --/                         \--> commit --> GroupMachine --> answers
+//
+// All of it runs on one shard's loop. Inputs only mark the group dirty; work() runs once per turn
+// and does everything that has become possible. A callback to a caller may come back in with a new
+// proposal or query: work() keeps its own state whole before each callback.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/status.h"
+#include "node/options.h"
+#include "node/proposals.h"
+#include "node/reads.h"
+#include "node/shell.h"
+#include "node/snapshots.h"
+#include "node/views.h"
+#include "raft/node.h"
+#include "service/group_machine.h"
+#include "service/proposer.h"
+
+namespace quorate::node {
+
+// What a replica begins with: its log as recovered, and the machine at the log's snapshot.
+struct ReplicaState {
+  raft::Restored log;
+  std::unique_ptr<service::GroupMachine> machine;
+  Stamp stamp;
+};
+
+class Group {
+ public:
+  Group(GroupId id, const raft::Options& options, ReplicaState state, Shell& shell);
+  ~Group();
+  Group(const Group&) = delete;
+  Group& operator=(const Group&) = delete;
+
+  // ---- inputs -----------------------------------------------------------------------------------
+  void step(raft::Message message, Instant now);
+  void tick(Instant now);
+  void propose(const service::Command& command, service::Done done, Instant deadline);
+  void query(WaitingRead read, service::ReadMode mode);
+  [[nodiscard]] service::LocalRead read_here(service::ServiceId service, service::ReadMode mode);
+  [[nodiscard]] Status propose_config(const raft::ConfigChange& change);
+  [[nodiscard]] Status transfer(NodeId target);
+  void campaign();
+  void wake(Instant now);
+  void on_link(NodeId peer, bool up, Instant now);
+  void on_persisted(const raft::PersistPoint& point, std::vector<raft::Message> after, Instant now);
+
+  // The replica goes away: whoever waits is told.
+  void abandon();
+
+  // ---- the turn
+  // ----------------------------------------------------------------------------------- Steps
+  // everything that waits. True if there is more to do at once.
+  [[nodiscard]] bool work(Instant now);
+  bool dirty = false;  // in the node's list for this turn; the node's to set
+  bool active = true;  // in the node's list of groups that need ticks; the node's to set
+
+  // ---- views
+  // ----------------------------------------------------------------------------------------
+  [[nodiscard]] GroupId id() const { return id_; }
+  [[nodiscard]] const raft::Node& raft() const { return raft_; }
+  [[nodiscard]] const service::GroupMachine& machine() const { return *machine_; }
+  [[nodiscard]] bool leads() const { return raft_.role() == raft::Role::kLeader; }
+  [[nodiscard]] Index applied() const { return applied_; }
+  [[nodiscard]] size_t pending() const { return proposals_.pending() + reads_.pending(); }
+  [[nodiscard]] bool wants_ticks() const;
+  [[nodiscard]] GroupView view() const;
+
+ private:
+  friend class SnapshotTaker;
+  friend class SnapshotSender;
+  friend class SnapshotInstaller;
+
+  void propose_batch(Instant now);
+  void propose_due(Instant now);
+  void handle(raft::Ready ready, Instant now);
+  void log(const raft::Ready& ready);
+  void send(std::vector<raft::Message>& messages);
+  void answer_log_read(const raft::LogRead& read, Instant now);
+  void finish_read(const raft::ReadReady& ready);
+
+  [[nodiscard]] bool apply(Instant now);
+  void apply_entry(const raft::Entry& entry);
+  // Reads the next committed entries back from the WAL when raft no longer holds them.
+  [[nodiscard]] size_t apply_from_log(Index last, Instant now);
+  void on_unreadable(Index index, const Status& status, Instant now);
+
+  void ask_read_round(Instant now);
+  void serve_reads(Instant now);
+  void serve(WaitingRead& read, Duration staleness);
+  [[nodiscard]] service::Origin origin(Duration staleness) const;
+  [[nodiscard]] Stamp query_stamp() const;
+  void maybe_snapshot();
+
+  const GroupId id_;
+  Shell& shell_;
+  raft::Node raft_;
+  std::unique_ptr<service::GroupMachine> machine_;
+  Proposals proposals_;
+  Reads reads_;
+  SnapshotTaker taker_;
+  SnapshotSender sender_;
+  SnapshotInstaller installer_;
+
+  Index applied_;
+  Index commit_;
+  Stamp stamp_;  // newest applied; entries' stamps are raised to it
+  bool witness_ = false;
+  bool due_proposed_ = false;  // an expiry command is on its way
+  uint64_t log_bytes_at_snapshot_ = 0;
+  std::vector<wal::Record> records_;  // scratch
+};
+
+}  // namespace quorate::node

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Applying: committed entries become state, and their proposers get their answers.
+#include <algorithm>
+
+#include "node/group.h"
+
+namespace quorate::node {
+namespace {
+
+// Hands each command's answer to whoever waits for it.
+class ToProposers final : public service::AnswerSink {
+ public:
+  ToProposers(Proposals& proposals, const service::Origin& origin)
+      : proposals_(proposals), origin_(origin) {}
+  void on_answer(size_t ordinal, const Status& status, std::string_view answer) override {
+    ++count_;
+    proposals_.answer(ordinal, status, answer, origin_);
+  }
+  [[nodiscard]] size_t count() const { return count_; }
+
+ private:
+  Proposals& proposals_;
+  const service::Origin origin_;
+  size_t count_ = 0;
+};
+
+}  // namespace
+
+bool Group::apply(Instant now) {
+  if (installer_.busy()) {
+    return false;
+  }
+  if (witness_) {
+    applied_ = commit_;
+    raft_.on_applied(applied_);
+    return false;
+  }
+  const Index before = applied_;
+  size_t bytes = 0;
+  while (applied_ < commit_ && bytes < shell_.options.apply_step_bytes) {
+    const raft::Entry* entry = raft_.entry_at(applied_.next());
+    if (entry == nullptr) {
+      const size_t read = apply_from_log(commit_, now);
+      if (read == 0) {
+        break;
+      }
+      bytes += read;
+      continue;
+    }
+    // The callbacks below may reach raft again; the entry's payload must not move meanwhile.
+    const raft::Entry held = *entry;
+    apply_entry(held);
+    bytes += held.payload.size() + 1;
+  }
+  if (applied_ != before) {
+    raft_.on_applied(applied_);
+  }
+  return applied_ < commit_ && bytes >= shell_.options.apply_step_bytes;
+}
+
+size_t Group::apply_from_log(Index last, Instant now) {
+  constexpr size_t kReadBytes = 1024 * 1024;
+  ++shell_.counters.log_reads;
+  const Result<std::vector<wal::Record>> records =
+      shell_.wal().read(id_, applied_.next(), last, kReadBytes);
+  if (!records.ok()) {
+    // Raft fetches the entry from a peer, and apply goes on from there.
+    on_unreadable(applied_.next(), records.status(), now);
+    return 0;
+  }
+  size_t bytes = 0;
+  for (const wal::Record& record : *records) {
+    apply_entry({record.index, record.term, static_cast<raft::EntryKind>(record.kind), record.at,
+                 record.payload});
+    bytes += record.payload.size() + 1;
+  }
+  return bytes;
+}
+
+void Group::apply_entry(const raft::Entry& entry) {
+  ASSERT(entry.index == applied_.next(), "entries are applied in order, each once");
+  stamp_ = std::max(stamp_, entry.at);
+  applied_ = entry.index;
+  ++shell_.counters.entries_applied;
+  const service::Moment moment{stamp_, entry.index};
+  const bool ours = proposals_.begin_apply(entry.index, entry.term);
+  if (entry.kind == raft::EntryKind::kCommand) {
+    ToProposers sink(proposals_, origin({}));
+    const Status status = machine_->apply(entry.payload.view(), moment, ours ? &sink : nullptr);
+    // Every copy of an entry is checksummed: what cannot be read here was written by a newer
+    // version, and a replica that skipped it would differ from the others for ever.
+    ASSERT(status.ok(), status.message().c_str());
+    shell_.counters.commands_applied += sink.count();
+    due_proposed_ = due_proposed_ && ours;
+  }
+  if (ours) {
+    proposals_.finish();
+  }
+}
+
+void Group::maybe_snapshot() {
+  taker_.release_log();
+  if (witness_ || taker_.busy() || installer_.busy() || applied_ < commit_) {
+    return;
+  }
+  const uint64_t bytes = shell_.wal().bytes_of(id_);
+  if (bytes < shell_.options.snapshot_log_bytes || bytes < machine_->memory_bytes()) {
+    return;
+  }
+  taker_.start();
+}
+
+}  // namespace quorate::node

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/identity.h"
+
+#include <algorithm>
+
+#include "base/codec.h"
+#include "base/crc.h"
+
+namespace quorate::node {
+namespace {
+
+constexpr const char* kName = "identity";
+constexpr const char* kNameNew = "identity.new";
+constexpr uint32_t kMagic = 0x51524944;  // "DIRQ"
+constexpr uint8_t kVersion = 1;
+constexpr size_t kBytesMax = 256;
+
+}  // namespace
+
+std::string encode(const Identity& identity) {
+  std::string bytes;
+  Writer writer(bytes);
+  writer.u32(kMagic);
+  writer.u8(kVersion);
+  writer.u64(identity.cluster_id);
+  writer.id(identity.node);
+  writer.varint(identity.groups);
+  writer.boolean(identity.established);
+  writer.u32(crc32c(bytes));
+  return bytes;
+}
+
+Result<Identity> decode_identity(std::string_view bytes) {
+  const Status damaged(Code::kCorrupted, "the identity file of the data directory is damaged");
+  if (bytes.size() < 4) {
+    return damaged;
+  }
+  const std::string_view body = bytes.substr(0, bytes.size() - 4);
+  if (Reader(bytes.substr(body.size())).u32() != crc32c(body)) {
+    return damaged;
+  }
+  Reader reader(body);
+  if (reader.u32() != kMagic) {
+    return damaged;
+  }
+  if (reader.u8() != kVersion) {
+    return Status(Code::kCorrupted, "the data directory was written by a newer version");
+  }
+  Identity identity;
+  identity.cluster_id = reader.u64();
+  identity.node = reader.id<NodeId>();
+  identity.groups = static_cast<uint32_t>(reader.varint());
+  identity.established = reader.boolean();
+  if (!reader.done()) {
+    return damaged;
+  }
+  return identity;
+}
+
+Result<std::optional<Identity>> load_identity(env::Disk& disk) {
+  const Result<std::vector<std::string>> names = disk.list("");
+  RETURN_IF_ERROR(names);
+  if (std::find(names->begin(), names->end(), kName) == names->end()) {
+    return std::optional<Identity>();
+  }
+  Result<std::unique_ptr<env::File>> file = disk.open(kName, env::OpenMode::kRead);
+  RETURN_IF_ERROR(file);
+  char bytes[kBytesMax];
+  const Result<size_t> size = (*file)->read(0, bytes);
+  RETURN_IF_ERROR(size);
+  Result<Identity> identity = decode_identity({bytes, *size});
+  RETURN_IF_ERROR(identity);
+  return std::optional<Identity>(*identity);
+}
+
+Status store_identity(env::Disk& disk, const Identity& identity) {
+  {
+    Result<std::unique_ptr<env::File>> file = disk.open(kNameNew, env::OpenMode::kCreate);
+    RETURN_IF_ERROR(file);
+    RETURN_IF_ERROR((*file)->truncate(0));
+    RETURN_IF_ERROR((*file)->write_now(0, encode(identity)));
+    RETURN_IF_ERROR((*file)->sync_now());
+  }
+  RETURN_IF_ERROR(disk.rename(kNameNew, kName));
+  return disk.sync_directory("");
+}
+
+}  // namespace quorate::node

@@ -1,0 +1,514 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/node.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "base/limits.h"
+#include "base/prng.h"
+
+namespace quorate::node {
+namespace {
+
+// Differs between any two starts of a node, unless both of its clocks were turned back together.
+uint64_t incarnation_at(const env::Clock& clock) {
+  return mix64(static_cast<uint64_t>(clock.wall().micros())) ^
+         static_cast<uint64_t>(clock.now().nanos());
+}
+
+}  // namespace
+
+Node::Node(const World& world, Options settings)
+    : Shell(world.clock, world.timer, options_),
+      world_(world),
+      options_(std::move(settings)),
+      outbox_(world.net),
+      calls_(world.clock, world.timer, outbox_),
+      liveness_(options_.raft.election_timeout_max, incarnation_at(world.clock)),
+      forwarder_(*this, options_.id),
+      now_(world.clock.now()) {
+  calls_.set_handler([this](NodeId from, std::string_view request, rpc::Calls::Answer answer) {
+    on_call(from, request, std::move(answer));
+  });
+  for (const Peer& peer : options_.initial) {
+    if (peer.id != options_.id) {
+      set_peer(peer.id, peer.address);
+    }
+  }
+}
+
+Node::~Node() {
+  *alive_ = false;
+  world_.net.set_handler(nullptr);
+  world_.timer.cancel(tick_timer_);
+  for (Slot& slot : slots_) {
+    if (slot.group != nullptr) {
+      slot.group->abandon();
+    }
+  }
+}
+
+// ---- requests
+// -------------------------------------------------------------------------------------
+
+void Node::propose(const service::Command& command, service::Done done) {
+  Group* const here = group(command.group);
+  if (here != nullptr && here->leads() && failure_.ok()) {
+    here->propose(command, std::move(done), now_ + command.timeout);
+    return;
+  }
+  auto request = std::make_unique<Forwarded>();
+  request->kind = ForwardKind::kCommand;
+  request->group = command.group;
+  request->service = command.service;
+  request->session = command.session;
+  request->sequence = command.sequence;
+  request->key = command.key;
+  request->body = std::string(command.body);
+  request->deadline = Shell::clock.now() + command.timeout;
+  request->done = std::move(done);
+  ++Shell::counters.forwarded;
+  forwarder_.start(std::move(request));
+}
+
+void Node::query(const service::Query& query, service::Done done) {
+  auto request = std::make_unique<Forwarded>();
+  request->kind = ForwardKind::kQuery;
+  request->group = query.group;
+  request->service = query.service;
+  request->mode = query.mode;
+  request->body = std::string(query.body);
+  request->deadline = Shell::clock.now() + query.timeout;
+  request->done = std::move(done);
+  forwarder_.start(std::move(request));
+}
+
+service::LocalRead Node::read_here(GroupId id, service::ServiceId service, service::ReadMode mode) {
+  Group* const here = group(id);
+  return here == nullptr || !failure_.ok() ? service::LocalRead{} : here->read_here(service, mode);
+}
+
+GroupId Node::group_of_slot(uint16_t slot) const {
+  ASSERT(slot < kSlots && identity_.groups > 0);
+  return GroupId(1 + static_cast<uint32_t>(uint64_t{slot} * identity_.groups / kSlots));
+}
+
+bool Node::serve_here(Forwarded& request) {
+  Group* const here = group(request.group);
+  if (here == nullptr || !failure_.ok()) {
+    return false;
+  }
+  if (request.kind == ForwardKind::kCommand) {
+    if (!here->leads()) {
+      return false;
+    }
+    here->propose({request.group,
+                   request.service,
+                   request.session,
+                   request.sequence,
+                   request.body,
+                   {},
+                   request.key},
+                  std::move(request.done), request.deadline);
+    return true;
+  }
+  // Another replica's linearizable answer needs the leader either way: let the leader answer.
+  if (request.mode.consistency == service::Consistency::kLinearizable && !here->leads()) {
+    return false;
+  }
+  WaitingRead read;
+  read.service = request.service;
+  read.body = std::move(request.body);
+  read.done = std::move(request.done);
+  read.deadline = request.deadline;
+  here->query(std::move(read), request.mode);
+  return true;
+}
+
+NodeId Node::leader_of(GroupId id) {
+  const Group* const here = group(id);
+  return here == nullptr ? NodeId() : here->raft().leader();
+}
+
+std::vector<NodeId> Node::holders_of(GroupId id) {
+  // Every replica can name the leader; so can the members of group 0, which know the whole map.
+  const Group* const here = group(id);
+  if (here != nullptr) {
+    return here->raft().config().voters;
+  }
+  return routes_ ? routes_(id) : peers_;
+}
+
+void Node::call(NodeId target, std::string request, Duration timeout,
+                UniqueFunction<void(const Status&, std::string_view)> done) {
+  calls_.call(target, request, timeout, std::move(done));
+  schedule_turn();
+}
+
+void Node::on_call(NodeId, std::string_view bytes, rpc::Calls::Answer answer) {
+  Result<Forwarded> decoded = decode_request(bytes, Shell::clock.now());
+  if (!decoded.ok()) {
+    ++Shell::counters.messages_bad;
+    answer(encode_answer({decoded.status(), {}, {}, {}}));
+    return;
+  }
+  ++Shell::counters.forwarded_served;
+  Forwarded& request = *decoded;
+  // Shared by the two ways in which it can be answered; exactly one of them happens.
+  auto reply = std::make_shared<rpc::Calls::Answer>(std::move(answer));
+  const GroupId id = request.group;
+  request.done = [reply](const Status& status, std::string_view bytes_out,
+                         const service::Origin& origin) {
+    (*reply)(encode_answer({status, {}, origin, bytes_out}));
+  };
+  if (!serve_here(request)) {
+    const service::Origin origin{id, {}, {}, options_.id};
+    (*reply)(encode_answer({Status(Code::kNotLeader, "this node does not lead the group"),
+                            leader_of(id),
+                            origin,
+                            {}}));
+  }
+}
+
+// ---- frames
+// ---------------------------------------------------------------------------------------
+
+void Node::on_frame(NodeId from, std::string_view bytes) {
+  now_ = Shell::clock.now();
+  const Buffer frame = Buffer::copy(bytes);
+  rpc::FrameReader reader(frame);
+  rpc::Item item;
+  while (reader.next(item)) {
+    switch (item.kind) {
+      case rpc::ItemKind::kRaft: on_raft_message(from, item.group, item.bytes); break;
+      case rpc::ItemKind::kRequest: calls_.on_request(from, item.bytes.view()); break;
+      case rpc::ItemKind::kAnswer: calls_.on_answer(from, item.bytes.view()); break;
+      case rpc::ItemKind::kHeartbeat: on_heartbeat(from, item.bytes.view()); break;
+      default: ++Shell::counters.messages_bad; break;
+    }
+  }
+  if (!reader.ok()) {
+    ++Shell::counters.messages_bad;
+  }
+  schedule_turn();
+}
+
+void Node::on_heartbeat(NodeId from, std::string_view bytes) {
+  switch (liveness_.on_beat(from, bytes, now_)) {
+    case rpc::Heard::kSame: break;
+    case rpc::Heard::kMalformed: ++Shell::counters.messages_bad; break;
+    case rpc::Heard::kReturned:
+    case rpc::Heard::kRestarted: on_peer_changed(from); break;
+  }
+}
+
+void Node::on_raft_message(NodeId from, GroupId id, const Buffer& bytes) {
+  Group* const here = group(id);
+  if (here == nullptr) {
+    return;  // a replica that placement has not made yet, or has removed
+  }
+  Result<raft::Message> message = raft::decode_message(bytes);
+  if (!message.ok()) {
+    ++Shell::counters.messages_bad;
+    return;
+  }
+  message->from = from;
+  message->to = options_.id;
+  ++Shell::counters.messages_received;
+  here->step(std::move(*message), now_);
+}
+
+void Node::send(GroupId id, const raft::Message& message) {
+  ++Shell::counters.messages_sent;
+  outbox_.add(message.to, id, rpc::ItemKind::kRaft,
+              [&message](std::string& out) { raft::encode(message, out); });
+}
+
+void Node::on_link(NodeId peer, bool up) {
+  now_ = Shell::clock.now();
+  if (!up) {
+    calls_.on_link_down(peer);
+  }
+  for (Slot& slot : slots_) {
+    if (slot.group != nullptr) {
+      slot.group->on_link(peer, up, now_);
+    }
+  }
+}
+
+void Node::set_peer(NodeId peer, const std::string& address) {
+  if (std::find(peers_.begin(), peers_.end(), peer) == peers_.end()) {
+    peers_.push_back(peer);
+  }
+  world_.net.set_peer(peer, address);
+}
+
+void Node::remove_peer(NodeId peer) {
+  std::erase(peers_, peer);
+  liveness_.forget(peer);
+  world_.net.remove_peer(peer);
+}
+
+bool Node::peer_alive(NodeId peer) const {
+  return peer == options_.id || liveness_.alive(peer, Shell::clock.now());
+}
+
+// ---- the turn
+// -------------------------------------------------------------------------------------
+
+void Node::mark_dirty(Group& group) {
+  if (!group.active) {
+    group.active = true;
+    active_.push_back(&group);
+  }
+  if (!group.dirty) {
+    group.dirty = true;
+    dirty_.push_back(&group);
+    schedule_turn();
+  }
+}
+
+void Node::schedule_turn() {
+  if (!turn_scheduled_) {
+    turn_scheduled_ = true;
+    Shell::timer.defer([this, alive = alive_] {
+      if (*alive) {
+        turn();
+      }
+    });
+  }
+}
+
+void Node::turn() {
+  turn_scheduled_ = false;
+  if (!failure_.ok()) {
+    return;
+  }
+  ++Shell::counters.turns;
+  now_ = Shell::clock.now();
+  turning_.swap(dirty_);
+  for (size_t i = 0; i < turning_.size(); ++i) {
+    Group* const group = turning_[i];
+    if (group == nullptr) {
+      continue;  // destroyed by a neighbour's callback
+    }
+    group->dirty = false;
+    if (group->work(now_)) {
+      mark_dirty(*group);
+    }
+  }
+  turning_.clear();
+  outbox_.flush();
+  flush();
+  tell_observer();
+}
+
+void Node::tell_observer() {
+  if (changed_.empty() || !observer_) {
+    return;
+  }
+  std::vector<GroupId> changed;
+  changed.swap(changed_);
+  for (const GroupId id : changed) {
+    observer_(id);
+  }
+}
+
+void Node::on_group_changed(Group& group) {
+  ++Shell::counters.leader_changes;
+  changed_.push_back(group.id());
+}
+
+void Node::when_persisted(Group& group, const raft::PersistPoint& point,
+                          std::vector<raft::Message> after) {
+  waiting_.push_back({group.id(), slots_[group.id().value()].birth, point, std::move(after)});
+}
+
+void Node::flush() {
+  if (flushing_ || (!wal_->dirty() && waiting_.empty())) {
+    return;
+  }
+  flushing_ = true;
+  in_flush_.swap(waiting_);
+  wal_->flush([this, alive = alive_](const Status& status) {
+    if (*alive) {
+      flushed(status);
+    }
+  });
+}
+
+void Node::flushed(const Status& status) {
+  flushing_ = false;
+  if (!status.ok()) {
+    ++Shell::counters.flush_failures;
+    failure_ = status;
+    in_flush_.clear();
+    return;
+  }
+  if (!identity_.established) {
+    identity_.established = true;
+    const Status stored = store_identity(world_.disk, identity_);
+    if (!stored.ok()) {
+      failure_ = stored;
+      return;
+    }
+  }
+  now_ = Shell::clock.now();
+  std::vector<Waiting> done;
+  done.swap(in_flush_);
+  for (Waiting& waiting : done) {
+    Slot& slot = slots_[waiting.group.value()];
+    if (slot.group != nullptr && slot.birth == waiting.birth) {
+      slot.group->on_persisted(waiting.point, std::move(waiting.after), now_);
+    }
+  }
+  done.clear();
+  if (in_flush_.empty()) {
+    in_flush_.swap(done);  // keeps the capacity
+  }
+  schedule_turn();
+}
+
+// ---- time
+// -----------------------------------------------------------------------------------------
+
+void Node::arm_tick() {
+  tick_timer_ = Shell::timer.start(Shell::clock.now() + options_.tick, [this, alive = alive_] {
+    if (*alive) {
+      tick();
+    }
+  });
+}
+
+void Node::tick() {
+  now_ = Shell::clock.now();
+  for (size_t i = 0; i < active_.size();) {
+    Group* const group = active_[i];
+    group->tick(now_);
+    if (!group->dirty && !group->wants_ticks()) {
+      group->active = false;
+      active_[i] = active_.back();
+      active_.pop_back();
+    } else {
+      ++i;
+    }
+  }
+  if (now_ >= beat_at_) {
+    beat_at_ = now_ + options_.raft.heartbeat_interval;
+    beat();
+  }
+  forwarder_.tick(now_);
+  arm_tick();
+}
+
+void Node::beat() {
+  for (const NodeId peer : peers_) {
+    outbox_.add(peer, GroupId(), rpc::ItemKind::kHeartbeat,
+                [this](std::string& out) { liveness_.write_beat(out); });
+  }
+  for (const NodeId lost : liveness_.take_lost(now_)) {
+    on_peer_changed(lost);
+  }
+  outbox_.flush();
+}
+
+// Quiet groups rely on the nodes' heartbeats in place of their leaders'. A peer that was lost, came
+// back or began anew may have missed something, or may not lead any more.
+void Node::on_peer_changed(NodeId peer) {
+  for (Slot& slot : slots_) {
+    if (slot.group != nullptr && slot.group->raft().quiet() &&
+        (slot.group->leads() || slot.group->raft().leader() == peer)) {
+      slot.group->wake(now_);
+    }
+  }
+}
+
+// ---- replicas
+// -------------------------------------------------------------------------------------
+
+Group* Node::group(GroupId id) {
+  return id.value() < slots_.size() ? slots_[id.value()].group.get() : nullptr;
+}
+
+const Group* Node::group(GroupId id) const {
+  return id.value() < slots_.size() ? slots_[id.value()].group.get() : nullptr;
+}
+
+std::vector<GroupId> Node::group_ids() const {
+  std::vector<GroupId> ids;
+  for (uint32_t g = 0; g < slots_.size(); ++g) {
+    if (slots_[g].group != nullptr) {
+      ids.push_back(GroupId(g));
+    }
+  }
+  return ids;
+}
+
+void Node::create_group(GroupId id) {
+  if (id.value() >= slots_.size()) {
+    slots_.resize(id.value() + 1);
+  }
+  if (slots_[id.value()].group != nullptr) {
+    return;
+  }
+  mark_dirty(add_group(id, {raft::Restored{}, new_machine(id), Stamp()}));
+}
+
+void Node::destroy_group(GroupId id) {
+  Slot& slot = slots_[id.value()];
+  if (slot.group == nullptr) {
+    return;
+  }
+  Group* const gone = slot.group.get();
+  gone->abandon();
+  std::erase(dirty_, gone);
+  std::erase(active_, gone);
+  std::replace(turning_.begin(), turning_.end(), gone, static_cast<Group*>(nullptr));
+  slot.group.reset();
+  wal_->remove_group(id);
+  snapshots_->remove_group(id);
+  schedule_turn();
+}
+
+bool Node::begin_snapshot() {
+  if (snapshotting_) {
+    return false;
+  }
+  snapshotting_ = true;
+  return true;
+}
+
+void Node::give_up_leadership() {
+  for (Slot& slot : slots_) {
+    if (slot.group == nullptr || !slot.group->leads()) {
+      continue;
+    }
+    const std::vector<raft::PeerView> peers = slot.group->raft().peers();
+    const raft::PeerView* best = nullptr;
+    for (const raft::PeerView& peer : peers) {
+      const bool able = peer.active && !peer.learner && !peer.witness && peer.node != options_.id;
+      if (able && (best == nullptr || best->match < peer.match)) {
+        best = &peer;
+      }
+    }
+    if (best != nullptr) {
+      (void)slot.group->transfer(best->node);
+    }
+  }
+}
+
+size_t Node::led_groups() const {
+  return static_cast<size_t>(std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) {
+    return slot.group != nullptr && slot.group->leads();
+  }));
+}
+
+void Node::check_invariants() const {
+  for (const Slot& slot : slots_) {
+    if (slot.group != nullptr) {
+      slot.group->raft().check_invariants();
+    }
+  }
+}
+
+}  // namespace quorate::node

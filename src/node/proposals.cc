@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/proposals.h"
+
+#include <algorithm>
+
+namespace quorate::node {
+namespace {
+
+const Status kDisplaced(Code::kUnavailable, "another leader's entry took this one's place");
+const Status kJumped(Code::kUnknownOutcome, "a snapshot replaced the log before the answer came");
+const Status kLate(Code::kUnknownOutcome, "no answer from the group in time");
+const Status kLateUnstarted(Code::kTimeout, "the group took no proposal in time");
+const Status kGone(Code::kUnknownOutcome, "the replica was shut down before the answer came");
+
+// Enough capacity to serve the next batches without allocating, not so much that one burst stays.
+constexpr size_t kSpareVectors = 8;
+constexpr size_t kSpareCapacityMax = 65'536;
+
+}  // namespace
+
+void Proposals::add(const service::Command& command, service::Done done, Instant deadline) {
+  batch_.add({command.service, command.session, command.sequence, command.key, command.body});
+  if (open_.capacity() == 0 && !spare_.empty()) {
+    open_ = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  open_.push_back({std::move(done), deadline});
+  ++pending_;
+}
+
+Buffer Proposals::take_batch() {
+  ASSERT(!open_.empty() && taken_.empty());
+  taken_ = std::move(open_);
+  open_.clear();
+  return Buffer::take(batch_.take());
+}
+
+void Proposals::proposed(Index index, Term term) {
+  ASSERT(!taken_.empty());
+  ASSERT(flights_.empty() || flights_.back().index < index, "a leader's entries rise");
+  Flight flight{index, term, std::move(taken_), Instant::never()};
+  taken_.clear();
+  for (const Pending& pending : flight.commands) {
+    flight.earliest = std::min(flight.earliest, pending.deadline);
+  }
+  flights_.push_back(std::move(flight));
+}
+
+void Proposals::refused(const Status& status) {
+  std::vector<Pending> commands = std::move(taken_);
+  taken_.clear();
+  fail(commands, status);
+}
+
+bool Proposals::begin_apply(Index index, Term term) {
+  while (!flights_.empty() && flights_.front().index <= index) {
+    Flight flight = std::move(flights_.front());
+    flights_.pop_front();
+    if (flight.index == index && flight.term == term) {
+      ASSERT(applying_.empty());
+      applying_ = std::move(flight.commands);
+      return true;
+    }
+    fail(flight.commands, kDisplaced);
+  }
+  // A new leader's entry ends every longer log of an older term: what we proposed beyond it under
+  // that older term can never be committed.
+  while (!flights_.empty() && flights_.back().term < term) {
+    Flight flight = std::move(flights_.back());
+    flights_.pop_back();
+    fail(flight.commands, kDisplaced);
+  }
+  return false;
+}
+
+void Proposals::answer(size_t ordinal, const Status& status, std::string_view answer,
+                       const service::Origin& origin) {
+  ASSERT(ordinal < applying_.size());
+  service::Done done = std::move(applying_[ordinal].done);
+  if (done) {
+    --pending_;
+    done(status, answer, origin);
+  }
+}
+
+void Proposals::finish() {
+  // A payload that failed to decode answers nobody; its commands are refused alike everywhere.
+  for (Pending& pending : applying_) {
+    if (pending.done) {
+      --pending_;
+      std::move(pending.done)(Status(Code::kInternal, "the batch could not be read"), {},
+                              service::Origin{group_, {}, {}, node_});
+    }
+  }
+  applying_.clear();
+  if (spare_.size() < kSpareVectors && applying_.capacity() <= kSpareCapacityMax) {
+    spare_.push_back(std::move(applying_));
+  }
+  applying_ = std::vector<Pending>();
+}
+
+void Proposals::jumped_over(Index index) {
+  while (!flights_.empty() && flights_.front().index <= index) {
+    Flight flight = std::move(flights_.front());
+    flights_.pop_front();
+    fail(flight.commands, kJumped);
+  }
+}
+
+void Proposals::sweep(Instant now) {
+  for (size_t i = 0; i < flights_.size(); ++i) {
+    if (flights_[i].earliest <= now) {
+      sweep(flights_[i], now, kLate);
+    }
+  }
+  // The open batch waits only while there is no leader here to propose it; nothing was started, but
+  // its payload is already encoded, so it goes as a whole.
+  const bool late = std::any_of(open_.begin(), open_.end(),
+                                [now](const Pending& p) { return p.deadline <= now; });
+  if (late) {
+    (void)take_batch();
+    refused(kLateUnstarted);
+  }
+}
+
+void Proposals::sweep(Flight& flight, Instant now, const Status& status) {
+  std::vector<service::Done> late;
+  flight.earliest = Instant::never();
+  for (Pending& pending : flight.commands) {
+    if (!pending.done) {
+      continue;
+    }
+    if (pending.deadline <= now) {
+      late.push_back(std::move(pending.done));
+      pending.done.reset();
+    } else {
+      flight.earliest = std::min(flight.earliest, pending.deadline);
+    }
+  }
+  pending_ -= late.size();
+  for (service::Done& done : late) {
+    done(status, {}, service::Origin{group_, {}, {}, node_});
+  }
+}
+
+void Proposals::fail(std::vector<Pending>& commands, const Status& status) {
+  std::vector<Pending> failed = std::move(commands);
+  commands.clear();
+  for (Pending& pending : failed) {
+    if (pending.done) {
+      --pending_;
+      pending.done(status, {}, service::Origin{group_, {}, {}, node_});
+    }
+  }
+}
+
+void Proposals::abandon() {
+  while (!flights_.empty()) {
+    Flight flight = std::move(flights_.front());
+    flights_.pop_front();
+    fail(flight.commands, kGone);
+  }
+  if (!open_.empty()) {
+    (void)take_batch();
+    refused(Status(Code::kUnavailable, "the replica was shut down"));
+  }
+}
+
+}  // namespace quorate::node

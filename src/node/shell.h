@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Shell: what a group needs from its node. The node implements it once for all groups of the shard.
+#pragma once
+
+#include <vector>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "env/clock.h"
+#include "env/timer.h"
+#include "node/counters.h"
+#include "node/options.h"
+#include "raft/message.h"
+#include "raft/ready.h"
+#include "wal/snapshot_store.h"
+#include "wal/wal.h"
+
+namespace quorate::node {
+
+class Group;
+
+class Shell {
+ public:
+  Shell(env::Clock& clock_in, env::Timer& timer_in, const Options& options_in)
+      : clock(clock_in), timer(timer_in), options(options_in) {}
+  virtual ~Shell() = default;
+
+  env::Clock& clock;
+  env::Timer& timer;
+  const Options& options;
+  Counters counters;
+
+  [[nodiscard]] virtual wal::Wal& wal() = 0;
+  [[nodiscard]] virtual wal::SnapshotStore& snapshots() = 0;
+  // Queues one message for this turn's frame to its receiver.
+  virtual void send(GroupId group, const raft::Message& message) = 0;
+  // The group gets its work() in this turn or, if called after its turn's work, in the next.
+  virtual void mark_dirty(Group& group) = 0;
+  // Calls the group's on_persisted when everything appended to the WAL until now is durable.
+  virtual void when_persisted(Group& group, const raft::PersistPoint& point,
+                              std::vector<raft::Message> after) = 0;
+  // True while a flush is on its way: what arrives meanwhile makes the next batch.
+  [[nodiscard]] virtual bool flushing() const = 0;
+  // The role, leader, term or configuration of the group is new.
+  virtual void on_group_changed(Group& group) = 0;
+  // One snapshot is written at a time on a node; asks for the turn, gives it back.
+  [[nodiscard]] virtual bool begin_snapshot() = 0;
+  virtual void end_snapshot() = 0;
+};
+
+}  // namespace quorate::node
