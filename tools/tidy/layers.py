@@ -96,7 +96,8 @@ def check_cmake(file, layers):
     for match in FOLDER_CALL.finditer(file.text) if layer else ():
         line = file.text.count("\n", 0, match.start()) + 1
         for keyword, name in _dependencies(match.group(1).split()):
-            candidates = [folder for folder in layers if folder.replace("/", "_") == name]
+            candidates = [folder for folder in layers
+                          if name in (folder.replace("/", "_"), folder.rsplit("/", 1)[-1])]
             in_test = keyword == "TEST_DEPS"
             foreign = not candidates and (in_test or not layer.pure)
             if not foreign and not any(layer.allows(folder, in_test) for folder in candidates):
