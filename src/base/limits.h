@@ -83,6 +83,17 @@ inline constexpr size_t kKeyedAnswersMax = 100'000;
 inline constexpr int64_t kKeyedAnswerMillis = 10 * 60 * 1'000;
 // Entries that one expiry command removes: well under a millisecond of apply time.
 inline constexpr size_t kExpireItemsMax = 1'000;
+// Longer than anyone's data lives; keeps the arithmetic of stamps far from its ends.
+inline constexpr int64_t kTtlMillisMax = int64_t{100} * 366 * 86'400 * 1'000;
+// Keyspaces of a cluster; the number is part of each key's encoding.
+inline constexpr uint32_t kKeyspacesMax = 1'000'000;
+// Keys, values and headers of one group's key-value machine: it must fit memory and a snapshot.
+inline constexpr uint64_t kKvBytesMax = uint64_t{8} * 1024 * 1024 * 1024;
+// One page of a scan: what one answer may hold, and what one loop turn may spend on it.
+inline constexpr size_t kScanItemsMax = 10'000;
+inline constexpr size_t kScanBytesMax = 8 * 1024 * 1024;
+// Changes of one group that a watcher may still resume from; memory, not state.
+inline constexpr size_t kKvHistoryBytesMax = 4 * 1024 * 1024;
 // Requests that wait at one node for a leader or a read permit.
 inline constexpr size_t kPendingRequestsMax = 262'144;
 

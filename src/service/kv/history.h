@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// History: the recent changes of a group's keys, for watchers that resume from a revision.
+//
+// A queue of blocks of encoded changes, bounded in bytes; the oldest block goes first. It is memory
+// and not state: no part of digest or snapshot. A replica that was restored begins with an empty
+// history at the revision of its snapshot, and says so to whoever asks for more ("compacted").
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+
+#include "base/limits.h"
+#include "service/kv/answers.h"
+#include "service/kv/commands.h"
+
+namespace quorate::service::kv {
+
+class History {
+ public:
+  explicit History(size_t bytes_max = limits::kKvHistoryBytesMax) : bytes_max_(bytes_max) {}
+
+  // Before: revisions grow by one.
+  void append(KeyspaceId keyspace, const Change& change);
+  // Forgets everything; the next change has the revision after `revision`.
+  void reset(Revision revision);
+
+  // Every change after this one is here.
+  [[nodiscard]] Revision begin() const { return begin_; }
+  // The last change that is here, or begin().
+  [[nodiscard]] Revision end() const { return end_; }
+
+  // Before: begin() <= query.after. Gives no more than a page's worth of bytes; `list.through` is
+  // where to go on. The views are good until the next change.
+  void read(const Changes& query, ChangeList& list) const;
+
+  [[nodiscard]] size_t memory_bytes() const { return bytes_ + blocks_.size() * sizeof(Block); }
+
+ private:
+  struct Block {
+    Revision before;     // the change before the first of the block
+    std::string bytes;
+  };
+  static constexpr size_t kBlockBytes = 64 * 1024;
+
+  void make_room();
+
+  const size_t bytes_max_;
+  std::deque<Block> blocks_;
+  size_t bytes_ = 0;
+  Revision begin_;
+  Revision end_;
+};
+
+}  // namespace quorate::service::kv
