@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Token buckets, in integers: a token is a million micro-tokens, and what a refill leaves over in
 // its division is carried, so that a bucket asked a million times a second gains exactly as much as
-// one asked once. A refused request changes nothing: the refill is counted anew from the last grant.
+// one asked once. A refused request changes nothing: the refill counts from the last grant.
 #include <algorithm>
 
 #include "base/assert.h"
