@@ -21,8 +21,12 @@ void Node::Core::arm_election() {
       now + options.election_timeout_min + Duration::nanos(jitter) + spread * steps;
 }
 
+// A replica that a change removes is needed until the change is committed: it may be the only one
+// with the entry. It then stands without a vote of its own.
 bool Node::Core::may_stand() const {
-  return is_voter(configs.newest(), options.id) && !options.witness &&
+  const bool voter = is_voter(configs.newest(), options.id) ||
+                     (configs.newest_index() > commit && is_voter(configs.at(commit), options.id));
+  return voter && !options.witness &&
          !is_witness(configs.newest(), options.id) && trusted() &&
          (receiving == nullptr || !receiving->last);
 }
@@ -44,9 +48,12 @@ bool Node::Core::up_to_date(const Message& message) const {
   return message.index >= log.last();
 }
 
+// Nobody else can lead, so there is nobody to wait for. Not so before the change that made it the
+// only voter is committed: the leader that proposed the change may still lead, under a lease.
 bool Node::Core::only_voter() const {
   const Config& config = configs.newest();
-  return !config.joint() && config.voters.size() == 1 && config.voters.front() == options.id;
+  return !config.joint() && config.voters.size() == 1 && config.voters.front() == options.id &&
+         configs.newest_index() <= commit;
 }
 
 void Node::Core::campaign() {

@@ -2,10 +2,10 @@
 // Core: the state of one replica, and one small function per message and role. Private to the
 // folder; Node is its public face.
 //
-//   node.cc       public face, terms, dispatch, outputs      follower.cc  log and leader's orders
-//   candidate.cc  elections and votes                        leader.cc    rounds, reads, commit
-//   replicate.cc  appends and their flow control             snapshot.cc  whole states in chunks
-//   membership.cc changes, transfer                          repair.cc    what was lost on disk
+//   node.cc       public face, terms, dispatch, outputs    follower.cc  the leader's log, repair
+//   candidate.cc  elections and votes                      leader.cc    rounds, reads, commit
+//   replicate.cc  appends and their flow control           snapshot.cc  whole states in chunks
+//   membership.cc changes, transfer
 //
 // The role is a variant: a leader's field cannot be read by a follower, and what belonged to a
 // role ends with it.
@@ -161,6 +161,12 @@ struct Node::Core {
   [[nodiscard]] Status ask_leader(uint64_t context, ReadKind kind);
   void expire_reads();
   void end_suspicion();
+  void ask_for_repair();
+  void on_repair(const Message& message);
+  void on_repair_answer(const Message& message);
+  void answer_repair(NodeId peer, std::vector<Entry> entries);
+  void on_hole(const Hole& hole);
+  bool fill(const Entry& entry);
 
   // ---- leader.cc ------------------------------------------------------------------------------
   [[nodiscard]] Leader& lead() { return std::get<Leader>(role); }
@@ -219,14 +225,6 @@ struct Node::Core {
   void on_snapshot_installed(const SnapshotMeta& meta);
   void on_snapshot_failed(const SnapshotMeta& meta);
   void on_compacted(const SnapshotMeta& meta);
-
-  // ---- repair.cc ------------------------------------------------------------------------------
-  void ask_for_repair();
-  void on_repair(const Message& message);
-  void on_repair_answer(const Message& message);
-  void answer_repair(NodeId peer, std::vector<Entry> entries);
-  void on_hole(const Hole& hole);
-  bool fill(const Entry& entry);
 
   // ---- invariants.cc, describe.cc ---------------------------------------------------------------
   void check() const;

@@ -259,8 +259,8 @@ Index Node::Core::match_of(NodeId node) const {
 }
 
 void Node::Core::count_commit() {
-  const uint64_t reached = quorum_reached(
-      configs.newest(), [&](NodeId node) { return match_of(node).value(); });
+  const uint64_t reached =
+      quorum_reached(configs.newest(), [&](NodeId node) { return match_of(node).value(); });
   const Index index = std::min(Index(reached), log.last());
   if (index <= commit) {
     return;

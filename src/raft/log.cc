@@ -108,8 +108,8 @@ const Entry* Log::find(Index index) const {
 
 std::vector<Entry> Log::copy(Index first, size_t bytes_max) const {
   ASSERT(first >= cached_from() && first <= last_);
-  const auto begin =
-      entries_.begin() + static_cast<std::ptrdiff_t>(head_ + (first - cached_from()));
+  const size_t skipped = first - cached_from();
+  const auto begin = entries_.begin() + static_cast<std::ptrdiff_t>(head_ + skipped);
   auto end = begin;
   size_t bytes = 0;
   size_t count = 0;

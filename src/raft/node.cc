@@ -7,7 +7,7 @@
 
 namespace quorate::raft {
 
-// ---- terms and dispatch ---------------------------------------------------------------------
+// ---- terms and dispatch ------------------------------------------------------------------------
 
 Node::Core::Core(const Options& options_in, Restored restored, Instant start)
     : options(options_in),
@@ -31,8 +31,7 @@ Node::Core::Core(const Options& options_in, Restored restored, Instant start)
     }
   }
   // A term on disk means that this replica may have answered a leader whose lease still runs: it
-  // stays loyal for one timeout. Numbers of questions from before the restart must not be met
-  // again.
+  // stays loyal for one timeout. Numbers of questions from before the restart must not come again.
   if (term.none() || MUTANT(vote_twice_after_restart)) {
     contact = start - options.election_timeout_max;
   }
@@ -217,9 +216,8 @@ void Node::Core::wake() {
       }
       begin_round();
     }
-  } else if (auto* follower = std::get_if<Follower>(&role);
-             follower != nullptr && follower->quiet) {
-    follower->quiet = false;
+  } else if (is_quiet()) {
+    std::get<Follower>(role).quiet = false;
     arm_election();
   }
 }
@@ -281,7 +279,7 @@ bool Node::Core::is_quiet() const {
   return follower != nullptr && follower->quiet;
 }
 
-// ---- outputs ----------------------------------------------------------------------------------
+// ---- outputs -----------------------------------------------------------------------------------
 
 Ready& Node::Core::out() {
   if (outbox == nullptr) {
@@ -332,6 +330,7 @@ Ready Node::Core::take_ready() {
     }
     pump_all();
   }
+  pump_due = false;
   if (auto* follower = std::get_if<Follower>(&role)) {
     follower->open_question = 0;
   }
@@ -402,7 +401,7 @@ void Node::Core::note_priority(const Message& message) {
   greatest_priority = unzigzag(message.offset);
 }
 
-// ---- the public face ----------------------------------------------------------------------------
+// ---- the public face ---------------------------------------------------------------------------
 
 Node::Node(const Options& options, Restored restored, Instant now)
     : core_(std::make_unique<Core>(options, mended(std::move(restored)), now)) {}

@@ -38,7 +38,7 @@ enum class Vote : uint8_t { kMissing, kYes, kNo };
 enum class Tally : uint8_t { kPending, kWon, kLost };
 
 // The result of one majority, from how many have said what.
-[[nodiscard]] inline Tally tally_of(size_t voters, size_t yes, size_t no) {
+[[nodiscard]] constexpr Tally tally_of(size_t voters, size_t yes, size_t no) {
   ASSERT(yes + no <= voters);
   const size_t needed = voters / 2 + 1;
   if (voters == 0 || yes >= needed) {
@@ -46,9 +46,8 @@ enum class Tally : uint8_t { kPending, kWon, kLost };
   }
   return voters - no < needed ? Tally::kLost : Tally::kPending;
 }
-
 // Both must be won; one lost is lost.
-[[nodiscard]] inline Tally both(Tally incoming, Tally outgoing) {
+[[nodiscard]] constexpr Tally both(Tally incoming, Tally outgoing) {
   if (incoming == Tally::kLost || outgoing == Tally::kLost) {
     return Tally::kLost;
   }

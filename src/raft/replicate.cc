@@ -67,7 +67,6 @@ void Node::Core::append_own(EntryKind kind, Stamp at, Buffer payload) {
 }
 
 void Node::Core::pump_all() {
-  pump_due = false;
   for (Progress& peer : lead().peers) {
     pump(peer);
   }

@@ -19,7 +19,7 @@
 
 namespace quorate::raft {
 
-// ---- leader -------------------------------------------------------------------------------------
+// ---- leader ------------------------------------------------------------------------------------
 
 void Node::Core::pump_snapshot(Progress& peer) {
   if (peer.waiting) {
@@ -104,7 +104,7 @@ void Node::Core::on_snapshot_answer(const Message& message) {
   }
 }
 
-// ---- follower -----------------------------------------------------------------------------------
+// ---- follower ----------------------------------------------------------------------------------
 
 void Node::Core::on_snapshot(Message& message) {
   const SnapshotMeta& meta = message.snapshot;
