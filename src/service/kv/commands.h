@@ -67,15 +67,15 @@ struct Condition {
 
 struct Get {
   KeyspaceId keyspace = {};
-  std::string_view key;
+  std::string_view key = {};
   bool with_value = true;
   bool operator==(const Get&) const = default;
 };
 
 struct Put {
   KeyspaceId keyspace = {};
-  std::string_view key;
-  std::string_view value;
+  std::string_view key = {};
+  std::string_view value = {};
   Lifetime lifetime = {};
   Condition condition = {};
   bool with_previous = false;
@@ -84,7 +84,7 @@ struct Put {
 
 struct Delete {
   KeyspaceId keyspace = {};
-  std::string_view key;
+  std::string_view key = {};
   Condition condition = {};
   bool with_previous = false;
   bool operator==(const Delete&) const = default;
@@ -100,7 +100,7 @@ struct Touch {
     kIfSooner = 4,
   };
   KeyspaceId keyspace = {};
-  std::string_view key;
+  std::string_view key = {};
   Lifetime lifetime = {};    // for ever: persist
   When when = When::kAlways;
   bool operator==(const Touch&) const = default;
@@ -109,7 +109,7 @@ struct Touch {
 // Adds to a number that is kept as decimal text; an absent key counts as 0.
 struct Increment {
   KeyspaceId keyspace = {};
-  std::string_view key;
+  std::string_view key = {};
   int64_t delta = 1;
   Lifetime lifetime = Lifetime::keep();
   bool operator==(const Increment&) const = default;
@@ -117,57 +117,57 @@ struct Increment {
 
 struct Append {
   KeyspaceId keyspace = {};
-  std::string_view key;
-  std::string_view value;
+  std::string_view key = {};
+  std::string_view value = {};
   bool operator==(const Append&) const = default;
 };
 
 // Overwrites a part of the value; what lies between its end and the offset becomes zeros.
 struct SetRange {
   KeyspaceId keyspace = {};
-  std::string_view key;
+  std::string_view key = {};
   uint64_t offset = 0;
-  std::string_view value;
+  std::string_view value = {};
   bool operator==(const SetRange&) const = default;
 };
 
 struct PutMany {
   struct Item {
-    std::string_view key;
-    std::string_view value;
+    std::string_view key = {};
+    std::string_view value = {};
     Lifetime lifetime = {};
     bool operator==(const Item&) const = default;
   };
   KeyspaceId keyspace = {};
   bool if_all_absent = false;
-  std::vector<Item> items;
+  std::vector<Item> items = {};
   bool operator==(const PutMany&) const = default;
 };
 
 struct DeleteMany {
   KeyspaceId keyspace = {};
-  std::vector<std::string_view> keys;
+  std::vector<std::string_view> keys = {};
   bool operator==(const DeleteMany&) const = default;
 };
 
 struct TouchMany {
   KeyspaceId keyspace = {};
   Lifetime lifetime = {};
-  std::vector<std::string_view> keys;
+  std::vector<std::string_view> keys = {};
   bool operator==(const TouchMany&) const = default;
 };
 
 // Keys k with begin <= k < end; an empty end is the end of the keyspace.
 struct Range {
-  std::string_view begin;
-  std::string_view end;
+  std::string_view begin = {};
+  std::string_view end = {};
   bool operator==(const Range&) const = default;
 };
 
 // Removes at most `limit` keys from the front of the range; the answer says if more are left.
 struct DeleteRange {
   KeyspaceId keyspace = {};
-  Range range;
+  Range range = {};
   uint64_t limit = 0;        // 0: the greatest batch
   bool operator==(const DeleteRange&) const = default;
 };
@@ -175,7 +175,7 @@ struct DeleteRange {
 struct Compare {
   enum class What : uint8_t { kVersion = 0, kCreated = 1, kModified = 2, kValue = 3 };
   enum class Relation : uint8_t { kEqual = 0, kNotEqual = 1, kLess = 2, kGreater = 3 };
-  std::string_view key;
+  std::string_view key = {};
   What what = What::kVersion;   // of an absent key all numbers are 0, and a value equals nothing
   Relation relation = Relation::kEqual;
   uint64_t number = 0;
@@ -188,9 +188,9 @@ struct Compare {
 struct Txn {
   using Op = std::variant<Get, Put, Delete, Touch, Increment, Append, SetRange>;
   KeyspaceId keyspace = {};     // of the compares
-  std::vector<Compare> compares;
-  std::vector<Op> then;
-  std::vector<Op> otherwise;
+  std::vector<Compare> compares = {};
+  std::vector<Op> then = {};
+  std::vector<Op> otherwise = {};
   bool operator==(const Txn&) const = default;
 };
 
@@ -198,7 +198,7 @@ struct Txn {
 // so many are there. An absent bucket is full.
 struct RateLimit {
   KeyspaceId keyspace = {};
-  std::string_view name;
+  std::string_view name = {};
   uint64_t burst = 1;
   uint64_t tokens = 1;
   Duration period = Duration::seconds(1);
@@ -208,7 +208,7 @@ struct RateLimit {
 
 // Removes what has ended by `through`; proposed by the leader.
 struct ExpireDue {
-  Stamp through;
+  Stamp through = {};
   uint64_t limit = 0;
   bool operator==(const ExpireDue&) const = default;
 };
@@ -218,14 +218,14 @@ using Command = std::variant<Put, Delete, Touch, Increment, Append, SetRange, Pu
 
 struct GetMany {
   KeyspaceId keyspace = {};
-  std::vector<std::string_view> keys;
+  std::vector<std::string_view> keys = {};
   bool with_values = true;
   bool operator==(const GetMany&) const = default;
 };
 
 struct Scan {
   KeyspaceId keyspace = {};
-  Range range;
+  Range range = {};
   bool backwards = false;
   bool with_values = true;
   uint64_t limit = 0;          // keys; 0: the greatest page
@@ -236,8 +236,8 @@ struct Scan {
 // The changes with a revision greater than `after`, in order.
 struct Changes {
   KeyspaceId keyspace = {};
-  std::string_view prefix;
-  Revision after;
+  std::string_view prefix = {};
+  Revision after = {};
   uint64_t limit = 0;
   bool operator==(const Changes&) const = default;
 };

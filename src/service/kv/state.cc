@@ -20,7 +20,7 @@ Status check_condition(const Condition& condition, const Item& item) {
     case Condition::Kind::kAbsent:
       return item.found() ? Status(Code::kAlreadyExists, "the key exists") : Status();
     case Condition::Kind::kPresent:
-      return item.found() ? Status() : Status(Code::kNotFound, "the key does not exist");
+      return item.found() ? Status() : Status(Code::kNotFound, "no such key");
     case Condition::Kind::kVersion:
       return item.version == condition.number
                  ? Status()
@@ -249,7 +249,7 @@ Answer State::run(const Touch& command, const Moment& moment) {
   Spot spot(command.keyspace, command.key);
   look(spot, moment.at);
   if (!spot.item.found()) {
-    return Status(Code::kNotFound, "the key does not exist");
+    return Status(Code::kNotFound, "no such key");
   }
   const Stamp expires = command.lifetime.end(moment.at, spot.item.expires);
   const bool is_new = touch(spot, expires, command.when);
@@ -425,7 +425,7 @@ Answer State::run(const Txn& command, const Moment& moment) {
 Answer State::run(const Get& query, const Moment& moment) {
   Item item = get(query.keyspace, query.key, moment.at);
   if (!item.found()) {
-    return Status(Code::kNotFound, "the key does not exist");
+    return Status(Code::kNotFound, "no such key");
   }
   if (!query.with_value) {
     item.value = {};

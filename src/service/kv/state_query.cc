@@ -39,7 +39,7 @@ Answer State::query(const Query& query, Stamp now) const {
 Answer State::answer(const Get& query, Stamp now) const {
   Item item = get(query.keyspace, query.key, now);
   if (!item.found()) {
-    return Status(Code::kNotFound, "the key does not exist");
+    return Status(Code::kNotFound, "no such key");
   }
   if (!query.with_value) {
     item.value = {};
