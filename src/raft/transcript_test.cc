@@ -365,7 +365,8 @@ class RaftScript : public quorate::testing::Script {
       const std::string range = line.option("lost");
       const size_t dash = range.find('-');
       const uint64_t first = parse_number(range.substr(0, dash));
-      const uint64_t last = dash == std::string::npos ? first : parse_number(range.substr(dash + 1));
+      const uint64_t last =
+          dash == std::string::npos ? first : parse_number(range.substr(dash + 1));
       for (uint64_t i = first; i <= last; ++i) {
         disk.lost.insert(i);
       }
