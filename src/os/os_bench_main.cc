@@ -3,7 +3,10 @@
 // bare commit of three processes (write, sync, acknowledge; no Raft), which is the mark that
 // `quorate bench core` is held against.
 //
-//   quorate-os-bench [directory on the disk to measure]
+//   quorate-os-bench [directory on the disk to measure [sync|commit|net]]
+//
+// Each commit run says how busy the machine's cores were with other things meanwhile; figures from
+// a busy machine say little.
 #include <fcntl.h>
 #include <liburing.h>
 #include <sys/resource.h>
@@ -57,6 +60,21 @@ Duration own_cpu() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   return cpu_of(usage);
+}
+
+// Of all cores since the machine started, without idle and waiting time.
+Duration machine_cpu() {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen("/proc/stat", "r"),
+                                                             &std::fclose);
+  unsigned long long user = 0;
+  unsigned long long nice = 0;
+  unsigned long long system = 0;
+  if (file == nullptr ||
+      std::fscanf(file.get(), "cpu %llu %llu %llu", &user, &nice, &system) != 3) {
+    return Duration();
+  }
+  return Duration::millis(static_cast<int64_t>(user + nice + system) * 1000 /
+                          ::sysconf(_SC_CLK_TCK));
 }
 
 // A file that has been written once, as a log's segments are.
@@ -381,8 +399,12 @@ void bench_commit(const CommitSetup& setup) {
     ASSERT(::write(ports[1], &port, sizeof(port)) == sizeof(port));
     ASSERT(::write(ports[1], &port, sizeof(port)) == sizeof(port));
     const Duration before = own_cpu();
+    const Duration machine_before = machine_cpu();
+    const Instant begin = loop.clock().now();
     loop.run();
     cpu = own_cpu() - before;
+    const Duration machine = machine_cpu() - machine_before;
+    const Duration elapsed = loop.clock().now() - begin;
     for (const pid_t follower : followers) {
       ::kill(follower, SIGKILL);
       rusage usage{};
@@ -390,19 +412,16 @@ void bench_commit(const CommitSetup& setup) {
       cpu = cpu + cpu_of(usage);
     }
     const std::string engine = setup.engine == Disk::EngineKind::kPlain ? "plain" : "uring";
-    leader.report("commit of 3, " + engine + ", " + std::to_string(setup.clients) + " clients",
-                  cpu);
+    const std::string name =
+        "commit of 3, " + engine + ", " + std::to_string(setup.clients) + " clients";
+    leader.report(name, cpu);
+    print(name + ", cores busy with others", seconds(machine - cpu) / seconds(elapsed), "");
   }
   ::close(ports[0]);
   ::close(ports[1]);
 }
 
-int run(const std::string& base) {
-  std::string directory = base + "/quorate-os-bench-XXXXXX";
-  if (::mkdtemp(directory.data()) == nullptr) {
-    std::fprintf(stderr, "cannot make a directory in %s: %s\n", base.c_str(), std::strerror(errno));
-    return 1;
-  }
+void bench_syncs(const std::string& directory) {
   const Result<SyncProbe> probe = measure_sync(directory, 2000);
   ASSERT(probe.ok(), "the probe of the disk");
   print("4 KiB overwrite and fdatasync, bare, p50", micros(probe->p50), "us");
@@ -412,11 +431,17 @@ int run(const std::string& base) {
     bench_engine(directory + "/plain", Disk::EngineKind::kPlain, size);
     bench_engine(directory + "/uring", Disk::EngineKind::kUring, size);
   }
+}
+
+void bench_commits(const std::string& directory) {
   for (const int clients : {1, 64, 1024}) {
     for (const auto engine : {Disk::EngineKind::kPlain, Disk::EngineKind::kUring}) {
       bench_commit({directory, engine, clients});
     }
   }
+}
+
+void bench_net() {
   print("128 B ping-pong, two threads", frames_per_second(128, 1, Duration()), "/s");
   print("128 B ping-pong, two threads, one spins 50 us",
         frames_per_second(128, 1, Duration::micros(50)), "/s");
@@ -424,6 +449,23 @@ int run(const std::string& base) {
         "/s");
   print("64 KiB frames, 32 under way, there and back",
         frames_per_second(65536, 32, Duration()) * 65536 / 1e6, "MB/s");
+}
+
+int run(const std::string& base, const std::string& part) {
+  std::string directory = base + "/quorate-os-bench-XXXXXX";
+  if (::mkdtemp(directory.data()) == nullptr) {
+    std::fprintf(stderr, "cannot make a directory in %s: %s\n", base.c_str(), std::strerror(errno));
+    return 1;
+  }
+  if (part.empty() || part == "sync") {
+    bench_syncs(directory);
+  }
+  if (part.empty() || part == "commit") {
+    bench_commits(directory);
+  }
+  if (part.empty() || part == "net") {
+    bench_net();
+  }
   std::filesystem::remove_all(directory);
   return 0;
 }
@@ -431,4 +473,6 @@ int run(const std::string& base) {
 }  // namespace
 }  // namespace quorate::os
 
-int main(int argc, char** argv) { return quorate::os::run(argc > 1 ? argv[1] : "/tmp"); }
+int main(int argc, char** argv) {
+  return quorate::os::run(argc > 1 ? argv[1] : "/tmp", argc > 2 ? argv[2] : "");
+}
