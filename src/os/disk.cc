@@ -84,11 +84,12 @@ Result<std::unique_ptr<Disk>> Disk::open(Loop& loop, const std::string& root, Op
     return lock.status();
   }
   std::unique_ptr<Disk> disk(new Disk(directory, *lock));
-  if (options.engine == EngineKind::kUring) {
-    Result<std::shared_ptr<Engine>> engine = make_uring_engine(loop);
+  if (options.engine != EngineKind::kPlain) {
+    Result<std::shared_ptr<Engine>> engine =
+        make_uring_engine(loop, options.engine == EngineKind::kUring);
     if (engine.ok()) {
       disk->engine_ = std::move(engine).value();
-      disk->kind_ = EngineKind::kUring;
+      disk->kind_ = options.engine;
       return disk;
     }
   }

@@ -21,8 +21,9 @@ namespace quorate::os {
 class Disk final : public env::Disk {
  public:
   enum class EngineKind : uint8_t {
-    kPlain,  // the loop stands still while it syncs
-    kUring,  // syncs by io_uring beside the loop
+    kPlain,     // the loop stands still for every sync
+    kUring,     // beside the loop by io_uring, but for syncs that are expected to be short
+    kUringAll,  // every sync beside the loop
   };
 
   struct Options {

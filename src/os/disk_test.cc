@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "os/sync_pace.h"
+
 namespace quorate::os {
 namespace {
 
@@ -146,7 +148,7 @@ TEST_P(DiskTest, a_closed_file_never_calls_back) {
   std::unique_ptr<env::File> file = open_file("log");
   const std::unique_ptr<env::File> other = open_file("other");
   file->write(0, {"queued"}, Sync::kData, [](Status) { FAIL() << "the file is gone"; });
-  if (GetParam() == EngineKind::kUring) {
+  if (GetParam() != EngineKind::kPlain) {
     loop_.turn();  // the sync is with the kernel when the file is closed
   }
   bool done = false;
@@ -293,11 +295,54 @@ TEST_P(DiskTest, no_path_leaves_the_root) {
   }
 }
 
+TEST_P(DiskTest, a_long_run_of_small_syncs_comes_to_its_end_and_to_the_right_bytes) {
+  const std::unique_ptr<env::File> file = open_file("log");
+  const std::string block(512, 'b');
+  uint64_t done = 0;
+  std::function<void()> next = [&] {
+    file->write(done * block.size(), {block}, Sync::kData, [&](Status status) {
+      EXPECT_TRUE(status.ok());
+      if (++done < 200) {
+        next();
+      }
+    });
+  };
+  next();
+  turn_until([&] { return done == 200; });
+  EXPECT_EQ(content(*file), std::string(200 * 512, 'b'));
+  EXPECT_EQ(disk_->counters().syncs, 200u);
+  if (GetParam() == EngineKind::kUringAll) {
+    EXPECT_EQ(disk_->counters().syncs_in_loop, 0u);
+  }
+}
+
+std::string engine_name(const ::testing::TestParamInfo<EngineKind>& info) {
+  const char* names[] = {"plain", "uring", "uring_all"};
+  return names[static_cast<int>(info.param)];
+}
+
 INSTANTIATE_TEST_SUITE_P(Engines, DiskTest,
-                         ::testing::Values(EngineKind::kPlain, EngineKind::kUring),
-                         [](const auto& param) {
-                           return param.param == EngineKind::kPlain ? "plain" : "uring";
-                         });
+                         ::testing::Values(EngineKind::kPlain, EngineKind::kUring,
+                                           EngineKind::kUringAll),
+                         engine_name);
+
+TEST(SyncPace, the_loop_waits_only_for_small_batches_on_a_disk_that_has_proved_fast) {
+  SyncPace pace;
+  const Duration fast = SyncPace::kFastMax;
+  const Duration slow = fast + Duration::nanos(1);
+  for (int i = 0; i < SyncPace::kProofs; ++i) {
+    EXPECT_FALSE(pace.may_block(1)) << "not known well enough after " << i;
+    pace.took(fast);
+  }
+  EXPECT_TRUE(pace.may_block(SyncPace::kSmallBytesMax));
+  EXPECT_FALSE(pace.may_block(SyncPace::kSmallBytesMax + 1));
+  pace.took(slow);
+  EXPECT_FALSE(pace.may_block(1)) << "one slow sync is enough";
+  for (int i = 0; i < SyncPace::kProofs; ++i) {
+    pace.took(i == 20 ? slow : fast);
+  }
+  EXPECT_FALSE(pace.may_block(1)) << "the proofs must come in a row";
+}
 
 // A sync that fails cannot be made to happen on a healthy disk; the state that must follow can.
 TEST(FileState, after_a_failed_sync_no_later_write_succeeds) {

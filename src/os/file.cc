@@ -85,6 +85,7 @@ class PlainEngine final : public Engine {
       count(*file);
       if (file->open && file->write_batch()) {
         ++counters_.syncs;
+        ++counters_.syncs_in_loop;
         const int rc = ::fdatasync(file->descriptor);
         file->finish_sync(rc == 0 ? Status() : failure_of("sync " + file->path, errno));
       }
@@ -138,13 +139,16 @@ Status write_all(int descriptor, uint64_t offset, const std::vector<std::string_
 
 FileState::~FileState() { ::close(descriptor); }
 
-void Engine::count(const FileState& file) {
-  counters_.writes += file.queued.size();
+size_t Engine::count(const FileState& file) {
+  size_t bytes = 0;
   for (const FileState::Write& write : file.queued) {
     for (const std::string_view piece : write.pieces) {
-      counters_.bytes += piece.size();
+      bytes += piece.size();
     }
   }
+  counters_.writes += file.queued.size();
+  counters_.bytes += bytes;
+  return bytes;
 }
 
 bool FileState::write_batch() {

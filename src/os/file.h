@@ -63,6 +63,7 @@ struct FileState {
   bool open = true;        // the File exists
   bool scheduled = false;  // in the engine's list for the coming disk phase
   bool syncing = false;    // a sync of `running` is with the kernel
+  Instant sync_began;
 };
 
 class Engine {
@@ -71,6 +72,7 @@ class Engine {
     uint64_t writes = 0;
     uint64_t bytes = 0;
     uint64_t syncs = 0;
+    uint64_t syncs_in_loop = 0;  // of these, the ones that the loop stood still for
     uint64_t failures = 0;
   };
 
@@ -85,16 +87,17 @@ class Engine {
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
  protected:
-  // Counts what the coming batch of the file writes.
-  void count(const FileState& file);
+  // Counts what the coming batch of the file writes; its bytes.
+  size_t count(const FileState& file);
 
   Counters counters_;
 };
 
 // pwritev and fdatasync in the disk phase; the loop stands still for the sync.
 [[nodiscard]] std::shared_ptr<Engine> make_plain_engine(Loop& loop);
-// pwritev in the disk phase, fdatasync by io_uring; the loop goes on meanwhile.
-[[nodiscard]] Result<std::shared_ptr<Engine>> make_uring_engine(Loop& loop);
+// pwritev in the disk phase, fdatasync by io_uring; the loop goes on meanwhile. With `in_loop`, the
+// syncs that SyncPace expects to be short are done in the loop.
+[[nodiscard]] Result<std::shared_ptr<Engine>> make_uring_engine(Loop& loop, bool in_loop);
 
 class File final : public env::File {
  public:

@@ -3,7 +3,7 @@
 // bare commit of three processes (write, sync, acknowledge; no Raft), which is the mark that
 // `quorate bench core` is held against.
 //
-//   quorate-os-bench [directory on the disk to measure [sync|commit|net]]
+//   quorate-os-bench [directory on the disk to measure [sync|commit|net|all [ms per figure]]]
 //
 // Each commit run says how busy the machine's cores were with other things meanwhile; figures from
 // a busy machine say little.
@@ -35,7 +35,9 @@ namespace quorate::os {
 namespace {
 
 constexpr uint64_t kFileBytes = 16 * 1024 * 1024;
-constexpr Duration kRunTime = Duration::millis(1500);
+Duration run_time = Duration::millis(1500);
+constexpr Disk::EngineKind kEngines[] = {Disk::EngineKind::kPlain, Disk::EngineKind::kUring,
+                                         Disk::EngineKind::kUringAll};
 
 void print(const std::string& what, double value, const char* unit) {
   std::printf("%-58s %12.1f %s\n", what.c_str(), value, unit);
@@ -60,6 +62,15 @@ Duration own_cpu() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   return cpu_of(usage);
+}
+
+const char* name_of(Disk::EngineKind engine) {
+  switch (engine) {
+    case Disk::EngineKind::kPlain: return "plain";
+    case Disk::EngineKind::kUring: return "uring";
+    case Disk::EngineKind::kUringAll: return "uring_all";
+  }
+  return "";
 }
 
 // Of all cores since the machine started, without idle and waiting time.
@@ -114,7 +125,7 @@ void bench_engine(const std::string& directory, Disk::EngineKind engine, size_t 
   Store store(loop, directory, engine);
   const auto bytes = std::make_shared<const std::string>(size, 'y');
   std::vector<Duration> times;
-  const Instant end = loop.clock().now() + kRunTime;
+  const Instant end = loop.clock().now() + run_time;
   std::function<void()> next = [&] {
     const Instant begin = loop.clock().now();
     store.append(bytes, [&, begin] {
@@ -126,8 +137,8 @@ void bench_engine(const std::string& directory, Disk::EngineKind engine, size_t 
   next();
   const Duration cpu = own_cpu();
   loop.run();
-  const std::string name = std::string(engine == Disk::EngineKind::kPlain ? "plain" : "uring") +
-                           ", " + std::to_string(size / 1024) + " KiB write and sync";
+  const std::string name =
+      std::string(name_of(engine)) + ", " + std::to_string(size / 1024) + " KiB write and sync";
   print(name + ", p50", micros(percentile(times, 500)), "us");
   print(name + ", p99", micros(percentile(times, 990)), "us");
   print(name + ", CPU per sync", micros(own_cpu() - cpu) / static_cast<double>(times.size()), "us");
@@ -144,7 +155,7 @@ void bench_linked(const std::string& directory) {
   const std::string block(4096, 'y');
   const Clock clock;
   std::vector<Duration> times;
-  const Instant end = clock.now() + kRunTime;
+  const Instant end = clock.now() + run_time;
   for (uint64_t at = 0; clock.now() < end; at = (at + block.size()) % kFileBytes) {
     const Instant begin = clock.now();
     io_uring_sqe* entry = ::io_uring_get_sqe(&ring);
@@ -202,7 +213,7 @@ class Pinger final : public env::NetHandler {
   }
   void on_frame(NodeId from, std::string_view) override {
     ++rounds_;
-    if (rounds_ % 64 == 0 && loop_.clock().now() - begin_ > kRunTime) {
+    if (rounds_ % 64 == 0 && loop_.clock().now() - begin_ > run_time) {
       elapsed_ = loop_.clock().now() - begin_;
       loop_.stop();
       return;
@@ -355,7 +366,7 @@ class Leader final : public env::NetHandler {
       waiting_ += round.commands;
       rounds_.pop_front();
     }
-    if (now - begin_ > kRunTime) {
+    if (now - begin_ > run_time) {
       elapsed_ = now - begin_;
       loop_.stop();
       return;
@@ -411,7 +422,7 @@ void bench_commit(const CommitSetup& setup) {
       ::wait4(follower, nullptr, 0, &usage);
       cpu = cpu + cpu_of(usage);
     }
-    const std::string engine = setup.engine == Disk::EngineKind::kPlain ? "plain" : "uring";
+    const std::string engine = name_of(setup.engine);
     const std::string name =
         "commit of 3, " + engine + ", " + std::to_string(setup.clients) + " clients";
     leader.report(name, cpu);
@@ -428,14 +439,15 @@ void bench_syncs(const std::string& directory) {
   print("4 KiB overwrite and fdatasync, bare, p99", micros(probe->p99), "us");
   bench_linked(directory);
   for (const size_t size : {size_t{4096}, size_t{65536}}) {
-    bench_engine(directory + "/plain", Disk::EngineKind::kPlain, size);
-    bench_engine(directory + "/uring", Disk::EngineKind::kUring, size);
+    for (const Disk::EngineKind engine : kEngines) {
+      bench_engine(directory + "/" + name_of(engine), engine, size);
+    }
   }
 }
 
 void bench_commits(const std::string& directory) {
   for (const int clients : {1, 64, 1024}) {
-    for (const auto engine : {Disk::EngineKind::kPlain, Disk::EngineKind::kUring}) {
+    for (const Disk::EngineKind engine : kEngines) {
       bench_commit({directory, engine, clients});
     }
   }
@@ -457,13 +469,13 @@ int run(const std::string& base, const std::string& part) {
     std::fprintf(stderr, "cannot make a directory in %s: %s\n", base.c_str(), std::strerror(errno));
     return 1;
   }
-  if (part.empty() || part == "sync") {
+  if (part == "all" || part == "sync") {
     bench_syncs(directory);
   }
-  if (part.empty() || part == "commit") {
+  if (part == "all" || part == "commit") {
     bench_commits(directory);
   }
-  if (part.empty() || part == "net") {
+  if (part == "all" || part == "net") {
     bench_net();
   }
   std::filesystem::remove_all(directory);
@@ -474,5 +486,8 @@ int run(const std::string& base, const std::string& part) {
 }  // namespace quorate::os
 
 int main(int argc, char** argv) {
-  return quorate::os::run(argc > 1 ? argv[1] : "/tmp", argc > 2 ? argv[2] : "");
+  if (argc > 3) {
+    quorate::os::run_time = quorate::Duration::millis(std::max(std::atoi(argv[3]), 10));
+  }
+  return quorate::os::run(argc > 1 ? argv[1] : "/tmp", argc > 2 ? argv[2] : "all");
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The io_uring engine. Only the sync goes through the ring: writing into the page cache is a copy
 // of microseconds, which a worker thread of the kernel would not do sooner, and a failure is known
-// at once. docs/decisions/031 has the measurements, also of linked write and sync.
+// at once. A sync that is expected to be short does not even go there: see SyncPace.
+// docs/decisions/031 has the measurements.
 #include <fcntl.h>
 #include <liburing.h>
 #include <sys/eventfd.h>
@@ -15,6 +16,7 @@
 
 #include "base/assert.h"
 #include "os/file.h"
+#include "os/sync_pace.h"
 
 namespace quorate::os {
 namespace {
@@ -26,8 +28,8 @@ constexpr unsigned kRingEntries = 64;
 
 class UringEngine final : public Engine, public std::enable_shared_from_this<UringEngine> {
  public:
-  UringEngine(Loop& loop, int completions)
-      : loop_(loop), completions_(loop.context(), completions) {}
+  UringEngine(Loop& loop, int completions, bool in_loop)
+      : loop_(loop), in_loop_(in_loop), completions_(loop.context(), completions) {}
   ~UringEngine() override {
     if (ring_ready_) {
       close();
@@ -52,7 +54,10 @@ class UringEngine final : public Engine, public std::enable_shared_from_this<Uri
 
   void defer_run();
   void run();
-  void start(const std::shared_ptr<FileState>& file);
+  // `alone`: no other file waits for the disk.
+  void start(const std::shared_ptr<FileState>& file, bool alone);
+  void sync_in_loop(const std::shared_ptr<FileState>& file);
+  void sync_by_ring(const std::shared_ptr<FileState>& file);
   void submit();
   // Moves what the kernel has completed from in_flight_ to finished_.
   void collect();
@@ -62,6 +67,8 @@ class UringEngine final : public Engine, public std::enable_shared_from_this<Uri
   void listen();
 
   Loop& loop_;
+  const bool in_loop_;
+  SyncPace pace_;
   asio::posix::stream_descriptor completions_;
   uint64_t completion_count_ = 0;
   io_uring ring_{};
@@ -123,22 +130,38 @@ void UringEngine::run() {
   files.swap(scheduled_);
   for (const std::shared_ptr<FileState>& file : files) {
     file->scheduled = false;
-    start(file);
+    start(file, files.size() == 1 && in_flight_.empty());
   }
   submit();
   answer();
 }
 
-void UringEngine::start(const std::shared_ptr<FileState>& file) {
+void UringEngine::start(const std::shared_ptr<FileState>& file, bool alone) {
   if (closed_ || !file->open || file->queued.empty()) {
     return;
   }
-  count(*file);
+  const size_t bytes = count(*file);
   if (!file->write_batch()) {
     finished_.push_back(file);
     return;
   }
   ++counters_.syncs;
+  file->sync_began = loop_.clock().now();
+  if (in_loop_ && alone && pace_.may_block(bytes)) {
+    sync_in_loop(file);
+  } else {
+    sync_by_ring(file);
+  }
+}
+
+void UringEngine::sync_in_loop(const std::shared_ptr<FileState>& file) {
+  ++counters_.syncs_in_loop;
+  const int rc = ::fdatasync(file->descriptor);
+  complete(*file, rc == 0 ? 0 : -errno);
+  finished_.push_back(file);
+}
+
+void UringEngine::sync_by_ring(const std::shared_ptr<FileState>& file) {
   io_uring_sqe* entry = ::io_uring_get_sqe(&ring_);
   if (entry == nullptr) {
     submit();
@@ -146,9 +169,7 @@ void UringEngine::start(const std::shared_ptr<FileState>& file) {
   }
   if (entry == nullptr) {
     // More files than the ring has places, and the kernel takes none: rare enough to wait for.
-    const int rc = ::fdatasync(file->descriptor);
-    complete(*file, rc == 0 ? 0 : -errno);
-    finished_.push_back(file);
+    sync_in_loop(file);
     return;
   }
   ::io_uring_prep_fsync(entry, file->descriptor, IORING_FSYNC_DATASYNC);
@@ -192,6 +213,7 @@ void UringEngine::complete(FileState& file, int result) {
   if (result == -EINTR || result == -EAGAIN) {
     result = ::fdatasync(file.descriptor) == 0 ? 0 : -errno;
   }
+  pace_.took(loop_.clock().now() - file.sync_began);
   file.finish_sync(result >= 0 ? Status() : failure_of("sync " + file.path, -result));
 }
 
@@ -239,12 +261,12 @@ void UringEngine::close() {
 
 }  // namespace
 
-Result<std::shared_ptr<Engine>> make_uring_engine(Loop& loop) {
+Result<std::shared_ptr<Engine>> make_uring_engine(Loop& loop, bool in_loop) {
   const int completions = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (completions < 0) {
     return failure_of("eventfd", errno);
   }
-  const auto engine = std::make_shared<UringEngine>(loop, completions);
+  const auto engine = std::make_shared<UringEngine>(loop, completions, in_loop);
   RETURN_IF_ERROR(engine->prepare());
   return std::shared_ptr<Engine>(engine);
 }
