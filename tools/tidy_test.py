@@ -30,6 +30,8 @@ CLEAN = {
     "src/raft/log_test.cc": LICENCE + "#include <gtest/gtest.h>\n#include \"raft/log.h\"\n"
                                       "#include \"testing/script.h\"\n\n"
                                       "TEST(log, a_gap_is_refused) { check(); }\n",
+    "src/raft/log_bench.cc": LICENCE + "#include <benchmark/benchmark.h>\n"
+                                       "#include \"raft/log.h\"\n\ndouble seconds();\n",
     "src/raft/CMakeLists.txt": "quorate_folder(NAME raft DEPS base TEST_DEPS testing)\n",
     "src/node/node.cc": LICENCE + "#include \"raft/log.h\"\n#include \"service/kv/state.h\"\n",
     "src/service/kv/state.h": HEADER + "#include \"base/ids.h\"\n",

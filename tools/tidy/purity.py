@@ -25,7 +25,9 @@ UNORDERED = re.compile(r"\bunordered_(?:multi)?(?:map|set)\s*<")
 def check_file(file, layers, pair_text):
     """`pair_text` is the code of x.h and x.cc together: a member is iterated in the other file."""
     layer = layers.get(file.folder)
-    if layer is None or not layer.pure or not file.is_cpp or file.is_test:
+    if layer is None or not layer.pure or not file.is_cpp:
+        return
+    if file.is_test or file.is_bench:
         return
     yield from _check_includes(file)
     code = cpp.without_comments(file.text)

@@ -57,6 +57,11 @@ class File:
         )
 
     @property
+    def is_bench(self):
+        """A micro bench beside the code: an executable of its own, in no library."""
+        return self.suffix == ".cc" and self.stem.endswith("_bench")
+
+    @property
     def is_transcript(self):
         return self.suffix == ".txt" and "/testdata/" in self.path
 

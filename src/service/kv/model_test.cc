@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random histories: replicas that take different ways to the same index agree, images show the
+// moment of their freeze, rate limits never let one through too many.
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/prng.h"
+#include "service/group_machine.h"
+#include "service/kv/state.h"
+
+namespace quorate::service::kv {
+namespace {
+
+constexpr Stamp kBegin = Stamp::from_millis(1'000'000);
+
+// Commands over few keys, so that they meet.
+class Story {
+ public:
+  explicit Story(uint64_t seed) : prng_(seed) {}
+
+  std::string next() {
+    std::string body;
+    encode(command(), body);
+    now_ = now_ + Duration::millis(prng_.between(0, 400));
+    return body;
+  }
+  [[nodiscard]] Stamp now() const { return now_; }
+
+ private:
+  std::string_view key() {
+    return texts_.emplace_back("key" + std::to_string(prng_.below(60)));
+  }
+  std::string_view value() {
+    const size_t size = prng_.chance(1, 100) ? 9'000 : prng_.below(50);
+    return texts_.emplace_back(size, static_cast<char>('a' + prng_.below(26)));
+  }
+  Lifetime lifetime() {
+    switch (prng_.below(4)) {
+      case 0: return Lifetime::lasting(Duration::millis(prng_.between(1, 5'000)));
+      case 1: return Lifetime::keep();
+      default: return {};
+    }
+  }
+  Command command() {
+    texts_.clear();
+    const KeyspaceId space(static_cast<uint32_t>(prng_.below(3)));
+    switch (prng_.below(12)) {
+      case 0: return Delete{space, key(), {}, prng_.chance(1, 2)};
+      case 1: return Touch{space, key(), lifetime(), static_cast<Touch::When>(prng_.below(5))};
+      case 2: return Increment{space, key(), prng_.between(-9, 9), lifetime()};
+      case 3: return Append{space, key(), value()};
+      case 4: return SetRange{space, key(), prng_.below(100), value()};
+      case 5: return PutMany{space, prng_.chance(1, 4), {{key(), value(), lifetime()},
+                                                         {key(), value(), lifetime()}}};
+      case 6: return DeleteMany{space, {key(), key()}};
+      case 7: return RateLimit{space, key(), 1 + prng_.below(5), 1 + prng_.below(3),
+                               Duration::millis(prng_.between(1, 3'000)), 1};
+      case 8: return Txn{space, {{key()}}, {Put{space, key(), value()}, Get{space, key()}},
+                         {Delete{space, key()}}};
+      case 9: return ExpireDue{now_, 1 + prng_.below(5)};
+      case 10: return DeleteRange{space, {key(), {}}, prng_.below(3)};
+      default: return Put{space, key(), value(), lifetime(), {}, prng_.chance(1, 3)};
+    }
+  }
+
+  Prng prng_;
+  Stamp now_ = kBegin;
+  std::deque<std::string> texts_;
+};
+
+std::unique_ptr<Hosted> make(uint64_t hash_seed) {
+  return host<State>(State::Options{.hash_seed = hash_seed, .history_bytes_max = 10'000});
+}
+
+std::string image_of(Hosted& machine) {
+  std::string image;
+  const std::unique_ptr<SnapshotSource> source = machine.freeze();
+  while (source->next(4'096, image)) {
+  }
+  return image;
+}
+
+Status restore(Hosted& machine, std::string_view image) {
+  machine.restore_begin();
+  RETURN_IF_ERROR(machine.restore_piece(image));
+  return machine.restore_end();
+}
+
+TEST(kv_model, replicas_agree_also_through_snapshots_taken_under_change) {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    Story story(seed);
+    Prng prng(seed);
+    std::unique_ptr<Hosted> leader = make(1);
+    std::unique_ptr<Hosted> follower = make(2);
+    std::unique_ptr<SnapshotSource> source;
+    std::string image;
+    uint64_t digest_then = 0;
+    for (uint64_t index = 1; index <= 1'500; ++index) {
+      const std::string body = story.next();
+      std::string answer;
+      std::string other_answer;
+      leader->apply(body, {story.now(), Index(index)}, answer);
+      follower->apply(body, {story.now(), Index(index)}, other_answer);
+      ASSERT_EQ(answer, other_answer) << "seed " << seed << " index " << index;
+      ASSERT_EQ(leader->digest(), follower->digest()) << "seed " << seed << " index " << index;
+      if (source == nullptr && prng.chance(1, 100)) {
+        digest_then = leader->digest();
+        image.clear();
+        source = leader->freeze();
+      }
+      if (source != nullptr && !source->next(1 + prng.below(300), image)) {
+        source.reset();
+        std::unique_ptr<Hosted> restored = make(index);
+        ASSERT_TRUE(restore(*restored, image).ok()) << "seed " << seed;
+        ASSERT_EQ(restored->digest(), digest_then) << "seed " << seed << " index " << index;
+        restored->check_invariants();
+      }
+      if (source == nullptr && prng.chance(1, 200)) {
+        std::unique_ptr<Hosted> fresh = make(index);
+        ASSERT_TRUE(restore(*fresh, image_of(*follower)).ok());
+        follower = std::move(fresh);
+      }
+    }
+    source.reset();
+    leader->check_invariants();
+    follower->check_invariants();
+    EXPECT_EQ(leader->next_due(), follower->next_due());
+    EXPECT_EQ(image_of(*leader), image_of(*follower));
+  }
+}
+
+TEST(kv_model, a_damaged_image_is_refused_and_leaves_nothing) {
+  Story story(7);
+  std::unique_ptr<Hosted> machine = make(1);
+  for (uint64_t index = 1; index <= 100; ++index) {
+    std::string answer;
+    machine->apply(story.next(), {story.now(), Index(index)}, answer);
+  }
+  const std::string image = image_of(*machine);
+  std::unique_ptr<Hosted> other = make(2);
+  for (size_t cut = 0; cut < image.size(); cut += 3) {
+    EXPECT_FALSE(restore(*other, std::string_view(image).substr(0, cut)).ok());
+    EXPECT_EQ(other->digest(), 0u);
+  }
+  EXPECT_TRUE(restore(*other, image).ok());
+  EXPECT_EQ(other->digest(), machine->digest());
+}
+
+// Reading the changes since any revision and applying them gives the keys as they are.
+TEST(kv_model, a_watcher_that_follows_the_changes_ends_with_the_same_keys) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    Story story(seed);
+    State state;
+    std::map<std::string, std::string> mirror;
+    Revision seen;
+    for (uint64_t index = 1; index <= 800; ++index) {
+      const std::string body = story.next();
+      const Result<Command> command = State::decode_command(body);
+      ASSERT_TRUE(command.ok());
+      (void)state.apply(*command, {story.now(), Index(index)});
+      if (index % 7 != 0) {
+        continue;
+      }
+      const Answer answer = state.query(Query(Changes{{}, {}, seen, 0}), story.now());
+      for (const Change& change : std::get<ChangeList>(answer).changes) {
+        EXPECT_GT(change.revision, seen);
+        const auto found = mirror.find(std::string(change.key));
+        EXPECT_EQ(change.had_previous, found != mirror.end());
+        EXPECT_TRUE(!change.had_previous || change.previous == found->second);
+        mirror.erase(std::string(change.key));
+        if (change.kind == Change::Kind::kPut) {
+          mirror[std::string(change.key)] = change.value;
+        }
+      }
+      seen = std::get<ChangeList>(answer).through;
+    }
+    const Answer last = state.query(Query(Changes{{}, {}, seen, 0}), story.now());
+    for (const Change& change : std::get<ChangeList>(last).changes) {
+      mirror.erase(std::string(change.key));
+      if (change.kind == Change::Kind::kPut) {
+        mirror[std::string(change.key)] = change.value;
+      }
+    }
+    // Keys that have ended and were not removed yet are still in the mirror, so look at the past.
+    const Answer page = state.query(Query(Scan{}), kBegin);
+    EXPECT_EQ(std::get<Page>(page).items.size(), mirror.size());
+    for (const Item& item : std::get<Page>(page).items) {
+      EXPECT_EQ(mirror.at(std::string(item.key)), item.value);
+    }
+  }
+}
+
+// Over any stretch of time no more is granted than the bucket held and gained.
+TEST(kv_model, a_bucket_never_grants_one_too_many_and_loses_none) {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    Prng prng(seed);
+    State state;
+    const RateLimit ask{.name = "b",
+                        .burst = 1 + prng.below(10),
+                        .tokens = 1 + prng.below(7),
+                        .period = Duration::micros(prng.between(1, 3'000'000)),
+                        .cost = 1};
+    const auto period = static_cast<uint64_t>(ask.period.micros());
+    Stamp now = kBegin;
+    uint64_t granted = 0;
+    bool was_refused = true;
+    for (int step = 0; step < 5'000; ++step) {
+      now = now + Duration::micros(prng.between(0, ask.period.micros() / 4));
+      const Rated rated = std::get<Rated>(state.apply(Command(ask), {now, Index(1)}));
+      granted += rated.allowed ? 1 : 0;
+      was_refused = was_refused && (rated.allowed || rated.retry_after > Duration());
+      const auto elapsed = static_cast<uint64_t>((now - kBegin).micros());
+      ASSERT_LE(granted * period, ask.burst * period + elapsed * ask.tokens) << "seed " << seed;
+      if (!rated.allowed) {
+        const Stamp then = now + rated.retry_after;
+        now = then;
+        const Rated again = std::get<Rated>(state.apply(Command(ask), {then, Index(1)}));
+        ASSERT_TRUE(again.allowed) << "what retry_after promised, seed " << seed;
+        ++granted;
+      }
+    }
+    EXPECT_TRUE(was_refused);
+    state.check_invariants();
+  }
+}
+
+}  // namespace
+}  // namespace quorate::service::kv
