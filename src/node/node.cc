@@ -131,12 +131,19 @@ NodeId Node::leader_of(GroupId id) {
 }
 
 std::vector<NodeId> Node::holders_of(GroupId id) {
-  // Every replica can name the leader; so can the members of group 0, which know the whole map.
+  // Every replica can name the leader. A replica here that is still empty, or that the group has
+  // let go, knows less than the map, which every node has.
   const Group* const here = group(id);
+  std::vector<NodeId> holders;
   if (here != nullptr) {
-    return here->raft().config().voters;
+    holders = here->raft().config().voters;
   }
-  return routes_ ? routes_(id) : peers_;
+  for (const NodeId node : routes_ ? routes_(id) : std::vector<NodeId>()) {
+    if (std::find(holders.begin(), holders.end(), node) == holders.end()) {
+      holders.push_back(node);
+    }
+  }
+  return holders.empty() ? peers_ : holders;
 }
 
 void Node::call(NodeId target, std::string request, Duration timeout,
@@ -194,6 +201,13 @@ void Node::on_frame(NodeId from, std::string_view bytes) {
 }
 
 void Node::on_heartbeat(NodeId from, std::string_view bytes) {
+  // A node that is about to join knows nobody; it answers who calls, and so shows that it is there.
+  const Group* const meta = group(GroupId(0));
+  const bool knows_nobody = meta != nullptr && meta->raft().config().voters.empty();
+  if (knows_nobody && peers_.size() < limits::kNodesMax &&
+      std::find(peers_.begin(), peers_.end(), from) == peers_.end()) {
+    peers_.push_back(from);
+  }
   switch (liveness_.on_beat(from, bytes, now_)) {
     case rpc::Heard::kSame: break;
     case rpc::Heard::kMalformed: ++Shell::counters.messages_bad; break;
@@ -451,7 +465,11 @@ void Node::create_group(GroupId id) {
   if (slots_[id.value()].group != nullptr) {
     return;
   }
-  mark_dirty(add_group(id, {raft::Restored{}, new_machine(id), Stamp()}));
+  // There may have been a replica of this group here before, whose votes are forgotten: this one
+  // votes only when a leader has brought it up to date.
+  raft::Restored empty;
+  empty.tail_suspect = true;
+  mark_dirty(add_group(id, {std::move(empty), new_machine(id), Stamp()}));
 }
 
 void Node::destroy_group(GroupId id) {

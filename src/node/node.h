@@ -19,6 +19,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,7 @@
 #include "rpc/calls.h"
 #include "rpc/heartbeat.h"
 #include "rpc/outbox.h"
+#include "service/meta/commands.h"
 #include "service/proposer.h"
 #include "service/registry.h"
 #include "wal/snapshot_store.h"
@@ -112,6 +114,8 @@ class Node final : public service::Proposer,
   void set_routes(UniqueFunction<std::vector<NodeId>(GroupId)> routes) {
     routes_ = std::move(routes);
   }
+  // What group 0 has to be told first, if this node was to found the cluster.
+  [[nodiscard]] std::optional<service::meta::Bootstrap> first_map() const;
   // In tests and simulation: aborts if an invariant of any replica does not hold.
   void check_invariants() const;
 

@@ -210,6 +210,23 @@ Status Node::restore_machine(GroupId id, service::GroupMachine& machine, Stamp& 
   }
 }
 
+std::optional<service::meta::Bootstrap> Node::first_map() const {
+  if (options_.initial.empty()) {
+    return std::nullopt;
+  }
+  service::meta::Bootstrap bootstrap;
+  bootstrap.settings.cluster_id = identity_.cluster_id;
+  bootstrap.settings.replication = options_.replication_factor;
+  bootstrap.groups = identity_.groups;
+  for (const Peer& peer : options_.initial) {
+    service::meta::NodeSpec spec;
+    spec.id = peer.id;
+    spec.addresses = {peer.address, peer.http_address, peer.resp_address};
+    bootstrap.nodes.push_back(std::move(spec));
+  }
+  return bootstrap;
+}
+
 // The groups of a new cluster. Each founding replica writes the same first entry, the configuration
 // of index 1 in term 1, as if a leader of term 1 had sent and committed it; so all agree without a
 // word between them.
