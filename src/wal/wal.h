@@ -103,6 +103,9 @@ class Wal {
     std::unique_ptr<Wal> wal;
     std::vector<RecoveredGroup> groups;
     std::vector<std::string> notes;  // one sentence per thing that recovery found odd
+    // A synced batch could not be read at all, so a group that is not in `groups` may have lived
+    // here: a replica that is made anew on this node must count as suspect.
+    bool groups_unknown = false;
   };
 
   // Blocking: scans the segments. kCorrupted only for damage that cannot be pinned to groups.
@@ -117,6 +120,9 @@ class Wal {
   // is emptied and begins anew after `index` (an installed snapshot).
   virtual void compact(GroupId group, Index index, Term term) = 0;
   virtual void remove_group(GroupId group) = 0;
+  // The owner has brought a suspect tail up to date with a leader and vouches for it from now on.
+  // Until then each recovery reports the group as suspect again. Harmless for any other group.
+  virtual void trust(GroupId group) = 0;
   // True if something was appended since the last flush.
   [[nodiscard]] virtual bool dirty() const = 0;
   // A failed flush is final for the node: what the disk holds is unknown until a restart.
