@@ -106,4 +106,12 @@ inline constexpr size_t kHttpStreamBytesMax = 4 * 1024 * 1024;
 // Nesting of a JSON request; ours need three.
 inline constexpr size_t kJsonDepthMax = 32;
 
+// One file of the write-ahead log; recovery holds one of them in memory, and offsets are 32 bits.
+inline constexpr uint64_t kWalSegmentBytesMax = 1024ull * 1024 * 1024;
+// One batch of the log: it moves at the disk's full speed, and a longer one would only delay the
+// first of its callbacks.
+inline constexpr uint64_t kWalBatchBytesMax = 16 * 1024 * 1024;
+// What the log adds to one flush to give up old segments, so that no flush becomes a long one.
+inline constexpr uint64_t kWalUpkeepBytesMax = 256 * 1024;
+
 }  // namespace quorate::limits
