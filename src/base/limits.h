@@ -114,4 +114,7 @@ inline constexpr uint64_t kWalBatchBytesMax = 16 * 1024 * 1024;
 // What the log adds to one flush to give up old segments, so that no flush becomes a long one.
 inline constexpr uint64_t kWalUpkeepBytesMax = 256 * 1024;
 
+// What an owner puts in front of a snapshot's body: a configuration and a few stamps.
+inline constexpr size_t kSnapshotHeaderBytesMax = 1024 * 1024;
+
 }  // namespace quorate::limits

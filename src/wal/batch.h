@@ -45,9 +45,9 @@ class Batch {
 
  private:
   struct Piece {
-    uint32_t offset;        // among the payloads
+    uint32_t offset;  // among the payloads
     uint32_t bytes;
-    size_t small_at;        // in small_, if the buffer is empty
+    size_t small_at;  // in small_, if the buffer is empty
     Buffer buffer;
   };
 

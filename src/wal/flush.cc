@@ -95,8 +95,8 @@ Result<std::vector<std::string_view>> Log::launch() {
   header.oldest = oldest_;
   header.ahead = segment.ahead;
   auto pieces = flying_->batch.seal(header);
-  segment.places.push_back({static_cast<uint32_t>(segment.end), header.directory_bytes,
-                            header.payload_bytes});
+  segment.places.push_back(
+      {static_cast<uint32_t>(segment.end), header.directory_bytes, header.payload_bytes});
   segment.end += bytes;
   for (PinnedGroup* group : flying_->touched) {
     if (group != nullptr && group->pin == 0) {

@@ -38,12 +38,12 @@ static_assert(kItemFixedBytesMax + kItemRecordsMax * kItemRecordBytesMax < 65'53
 enum class Edge : uint8_t { kHead, kTail };
 
 struct BatchHeader {
-  uint64_t log = 0;           // random, one per log
-  uint64_t number = 0;        // 1, 2, 3, ... without a gap
-  uint64_t durable = 0;       // every batch through this one was synced when this was written
+  uint64_t log = 0;      // random, one per log
+  uint64_t number = 0;   // 1, 2, 3, ... without a gap
+  uint64_t durable = 0;  // every batch through this one was synced when this was written
   uint32_t segment = 0;
-  uint32_t oldest = 0;        // segments before this one are not needed any more
-  uint32_t ahead = 0;         // bytes the segment's file had when the segment was begun
+  uint32_t oldest = 0;  // segments before this one are not needed any more
+  uint32_t ahead = 0;   // bytes the segment's file had when the segment was begun
   uint32_t directory_bytes = 0;
   uint32_t payload_bytes = 0;
   uint32_t items = 0;
@@ -79,24 +79,24 @@ struct ItemRecord {
   Stamp at;
   uint32_t bytes = 0;
   uint32_t crc = 0;
-  uint32_t offset = 0;   // among the payloads of the batch
+  uint32_t offset = 0;  // among the payloads of the batch
   bool operator==(const ItemRecord&) const = default;
 };
 
 // One thing that a batch says about one group.
 struct Item {
   ItemKind kind = ItemKind::kState;
-  bool suspect = false;   // the writer could not vouch for the tail of this group's log
+  bool suspect = false;  // the writer could not vouch for the tail of this group's log
   GroupId group;
-  uint64_t back = 0;      // 1 + batches since the group's previous item; 0: there was none
-  State state;            // kAppend, kState, kBounds
-  Index last;             // kState, kBounds: the last entry
+  uint64_t back = 0;  // 1 + batches since the group's previous item; 0: there was none
+  State state;        // kAppend, kState, kBounds
+  Index last;         // kState, kBounds: the last entry
   Term last_term;
-  Index compacted;        // kBounds
+  Index compacted;  // kBounds
   Term compacted_term;
-  Index first;            // kAppend, kPut, kMissing
-  Term before_term;       // kAppend: term of the entry before the first
-  uint64_t count = 0;     // kMissing; otherwise records.size()
+  Index first;         // kAppend, kPut, kMissing
+  Term before_term;    // kAppend: term of the entry before the first
+  uint64_t count = 0;  // kMissing; otherwise records.size()
   std::vector<ItemRecord> records;
 
   [[nodiscard]] bool has_records() const {

@@ -125,13 +125,12 @@ void GroupLog::set_term(Index first, Index last, Term term) {
   }
   ASSERT(last <= last_);
   const size_t at = part_of(terms_, first);
-  const bool known = terms_[at].term == term &&
-                     (at + 1 == terms_.size() || terms_[at + 1].first > last);
+  const bool known =
+      terms_[at].term == term && (at + 1 == terms_.size() || terms_[at + 1].first > last);
   if (!known) {
     assign(terms_, last, last_, TermRun{first, term});
-    const auto end = std::unique(terms_.begin(), terms_.end(), [](const auto& a, const auto& b) {
-      return a.term == b.term;
-    });
+    const auto end = std::unique(terms_.begin(), terms_.end(),
+                                 [](const auto& a, const auto& b) { return a.term == b.term; });
     terms_.erase(end, terms_.end());
   }
 }

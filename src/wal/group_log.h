@@ -20,9 +20,9 @@ namespace quorate::wal {
 
 struct Run {
   Index first;
-  uint64_t batch = 0;     // 0: a hole
-  uint32_t item = 0;      // the item's offset in the directory of the batch
-  uint32_t bytes = 0;     // of its entries with their headers: what keeping them costs
+  uint64_t batch = 0;  // 0: a hole
+  uint32_t item = 0;   // the item's offset in the directory of the batch
+  uint32_t bytes = 0;  // of its entries with their headers: what keeping them costs
   [[nodiscard]] bool hole() const { return batch == 0; }
 };
 

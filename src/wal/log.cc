@@ -112,8 +112,8 @@ Status Log::begin(Recovered recovered) {
   RETURN_IF_ERROR(segments_.begin(recovered.next_segment, next_batch_));
   open_ = std::make_unique<OpenBatch>(log_, next_batch_++);
   for (auto& [id, rebuilt] : recovered.groups) {
-    PinnedGroup& group = *groups_.emplace(id, std::make_unique<PinnedGroup>(rebuilt.log))
-                              .first->second;
+    PinnedGroup& group =
+        *groups_.emplace(id, std::make_unique<PinnedGroup>(rebuilt.log)).first->second;
     group.last_batch = rebuilt.last_batch;
     group.state_batch = rebuilt.state_batch;
     group.bounds_batch = rebuilt.bounds_batch;

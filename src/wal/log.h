@@ -35,10 +35,10 @@ struct PinnedGroup {
   GroupLog log;
   uint64_t last_batch = 0;
   uint64_t state_batch = 0;
-  uint64_t bounds_batch = 0;    // 0: nothing to say but the state
+  uint64_t bounds_batch = 0;  // 0: nothing to say but the state
   bool suspect = false;
-  bool by_entries = false;      // the pin is (also) due to an entry
-  uint32_t pin = 0;             // segment on whose list this is; 0: on none
+  bool by_entries = false;  // the pin is (also) due to an entry
+  uint32_t pin = 0;         // segment on whose list this is; 0: on none
   PinnedGroup* before = nullptr;
   PinnedGroup* after = nullptr;
 };
@@ -66,15 +66,15 @@ class Log final : public Wal {
   struct OpenBatch {
     OpenBatch(uint64_t log, uint64_t number) : batch(log, number) {}
     Batch batch;
-    std::vector<PinnedGroup*> touched;   // groups it speaks of; null: removed meanwhile
+    std::vector<PinnedGroup*> touched;  // groups it speaks of; null: removed meanwhile
   };
   struct Waiting {
     uint64_t number;
     FlushDone done;
   };
   struct Where {
-    const Batch* batch = nullptr;        // still in memory
-    Segment* segment = nullptr;          // or on disk
+    const Batch* batch = nullptr;  // still in memory
+    Segment* segment = nullptr;    // or on disk
   };
 
   // log.cc: beginning and appending.
@@ -130,16 +130,16 @@ class Log final : public Wal {
   std::unordered_map<GroupId, std::unique_ptr<PinnedGroup>> groups_;
 
   std::unique_ptr<OpenBatch> open_;
-  std::deque<std::unique_ptr<OpenBatch>> sealed_;   // full before they were flushed
+  std::deque<std::unique_ptr<OpenBatch>> sealed_;  // full before they were flushed
   std::unique_ptr<OpenBatch> flying_;
-  std::unique_ptr<OpenBatch> idle_;                 // its memory is used again
+  std::unique_ptr<OpenBatch> idle_;  // its memory is used again
   uint64_t next_batch_ = 1;
   uint64_t flush_through_ = 0;
   uint64_t written_ = 0;
   uint64_t durable_ = 0;
-  uint64_t recorded_durable_ = 0;                   // the newest that a written header says
-  uint32_t oldest_ = 1;                             // segments before it are not needed
-  uint32_t flying_oldest_ = 1;                      // as the batch in flight says
+  uint64_t recorded_durable_ = 0;  // the newest that a written header says
+  uint32_t oldest_ = 1;            // segments before it are not needed
+  uint32_t flying_oldest_ = 1;     // as the batch in flight says
   uint32_t written_oldest_ = 1;
   std::deque<Waiting> waiting_;
   std::vector<FlushDone> deferred_;
@@ -147,9 +147,9 @@ class Log final : public Wal {
 
   env::TimerId timer_id_ = env::TimerId::kNone;
   Instant last_write_;
-  bool mark_due_ = false;                           // write a batch even if it says nothing
+  bool mark_due_ = false;  // write a batch even if it says nothing
   bool sync_due_ = false;
-  Item item_;                                       // scratch
+  Item item_;  // scratch
   Stats stats_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

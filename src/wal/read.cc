@@ -67,8 +67,8 @@ Status Log::load_item(const Where& where, const Run& run, Item& item) {
   const uint32_t seed = seed_of(log_, run.batch);
   const uint64_t first_copy = uint64_t{place.at} + kHeaderBytes + run.item;
   const uint64_t other_copy = first_copy + place.directory_bytes + place.payload_bytes;
-  const bool good = read_item(file, first_copy, seed, item) ||
-                    read_item(file, other_copy, seed, item);
+  const bool good =
+      read_item(file, first_copy, seed, item) || read_item(file, other_copy, seed, item);
   return good ? Status::success() : bad;
 }
 
@@ -101,8 +101,8 @@ Status Log::load_records(const Where& where, uint64_t batch, const Item& item,
   }
   const ItemRecord& front = item.records[range.first];
   const ItemRecord& back = item.records[range.second - 1];
-  const auto whole = load_payloads(where, batch, front.offset,
-                                   back.offset + back.bytes - front.offset);
+  const auto whole =
+      load_payloads(where, batch, front.offset, back.offset + back.bytes - front.offset);
   const Buffer bytes = whole.ok() ? *whole : Buffer();
   for (size_t i = range.first; i < range.second; ++i) {
     const ItemRecord& record = item.records[i];
@@ -130,7 +130,8 @@ Status Log::read_run(PinnedGroup& group, std::pair<Index, Index> range, size_t& 
     return status;
   }
   ASSERT(item.group == group.log.group() && item.first <= range.first &&
-         range.first - item.first < item.records.size(), "the index leads to another's entry");
+             range.first - item.first < item.records.size(),
+         "the index leads to another's entry");
   const size_t begin = range.first - item.first;
   const size_t end_max = std::min<size_t>(range.second - item.first + 1, item.records.size());
   size_t end = begin;

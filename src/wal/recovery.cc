@@ -62,7 +62,7 @@ class Recovery {
   SegmentBytes loaded_;              // the only one in memory
   std::unique_ptr<env::File> file_;  // of loaded_
   uint64_t durable_ = 0;
-  uint64_t expected_ = 0;            // number of the next batch; 0: whatever comes first
+  uint64_t expected_ = 0;  // number of the next batch; 0: whatever comes first
   bool ended_ = false;
 };
 
@@ -253,8 +253,8 @@ bool Recovery::take(const SegmentBytes& bytes, const FoundBatch& batch, Segment&
     note(name + ": " + text);
   }
   replay_.apply(bytes, batch);
-  segment.places.push_back({static_cast<uint32_t>(batch.at), batch.header.directory_bytes,
-                            batch.header.payload_bytes});
+  segment.places.push_back(
+      {static_cast<uint32_t>(batch.at), batch.header.directory_bytes, batch.header.payload_bytes});
   segment.end = batch.end();
   segment.ahead = batch.header.ahead;
   expected_ = batch.header.number + 1;

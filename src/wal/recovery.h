@@ -28,24 +28,24 @@ struct RebuiltGroup {
   explicit RebuiltGroup(GroupId group) : log(group) {}
 
   GroupLog log;
-  uint64_t last_batch = 0;      // that spoke of the group
-  uint64_t state_batch = 0;     // that has its newest state
-  uint64_t bounds_batch = 0;    // that has its newest bounds
-  std::vector<Index> marked;    // of the kinds that the owner wants back
-  bool suspect = false;         // as the log itself says
-  bool uncertain = false;       // batches were lost since the group's last item
-  bool missed = false;          // an item of the group was lost, and none since says where it stands
+  uint64_t last_batch = 0;    // that spoke of the group
+  uint64_t state_batch = 0;   // that has its newest state
+  uint64_t bounds_batch = 0;  // that has its newest bounds
+  std::vector<Index> marked;  // of the kinds that the owner wants back
+  bool suspect = false;       // as the log itself says
+  bool uncertain = false;     // batches were lost since the group's last item
+  bool missed = false;        // an item of the group was lost, and none since says where it stands
   [[nodiscard]] bool tail_suspect() const { return suspect || uncertain || missed; }
 };
 
 struct Recovered {
-  uint64_t log = 0;              // 0: there was none
+  uint64_t log = 0;  // 0: there was none
   uint64_t next_batch = 1;
-  uint64_t durable = 0;          // what the evidence says; the rest up to next_batch is to be synced
+  uint64_t durable = 0;  // what the evidence says; the rest up to next_batch is to be synced
   uint32_t next_segment = 1;
   uint32_t oldest = 1;
   std::vector<Segment> segments;
-  std::vector<std::string> garbage;   // files to remove: freed long ago, or beyond the end
+  std::vector<std::string> garbage;  // files to remove: freed long ago, or beyond the end
   std::vector<std::string> spares;
   std::map<GroupId, RebuiltGroup> groups;
   std::vector<std::string> notes;

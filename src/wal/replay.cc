@@ -28,8 +28,7 @@ BatchCheck check_batch(const SegmentBytes& segment, const FoundBatch& batch) {
         continue;
       }
       const std::string_view bytes = scan.payload(record);
-      one_bit_each = one_bit_each && bytes.size() == record.bytes &&
-                     one_bit_off(bytes, record.crc);
+      one_bit_each = one_bit_each && bytes.size() == record.bytes && one_bit_off(bytes, record.crc);
       check.bad.push_back("the payload of entry " + std::to_string((item.first + i).value()) +
                           " of group " + std::to_string(item.group.value()) + " fails");
     }

@@ -14,10 +14,10 @@
 namespace quorate::wal {
 
 struct BatchCheck {
-  std::vector<std::string> bad;   // one sentence per entry whose payload fails
+  std::vector<std::string> bad;  // one sentence per entry whose payload fails
   bool lost_items = false;
   bool repaired = false;
-  bool rotted = false;            // not whole, but each bad payload is off by a single bit
+  bool rotted = false;  // not whole, but each bad payload is off by a single bit
   [[nodiscard]] bool whole() const { return bad.empty() && !lost_items; }
 };
 

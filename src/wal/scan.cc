@@ -28,8 +28,8 @@ std::optional<FoundBatch> head_at(const SegmentBytes& segment, uint64_t log, uin
     return std::nullopt;
   }
   FoundBatch found{*header, at, false, true};
-  const auto tail = decode_header(part(bytes, found.end() - kHeaderBytes, kHeaderBytes),
-                                  Edge::kTail);
+  const auto tail =
+      decode_header(part(bytes, found.end() - kHeaderBytes, kHeaderBytes), Edge::kTail);
   found.tail_damaged = tail != header;
   return found;
 }

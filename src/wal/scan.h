@@ -17,7 +17,7 @@ namespace quorate::wal {
 struct SegmentBytes {
   uint32_t number = 0;
   std::string bytes;
-  size_t unreadable_bytes = 0;   // the disk refused them; they stand as zeros
+  size_t unreadable_bytes = 0;  // the disk refused them; they stand as zeros
 };
 
 // Reads a whole segment; what the disk refuses to read becomes zeros, in the smallest pieces.

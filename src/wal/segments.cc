@@ -53,7 +53,9 @@ Segments::Segments(env::Disk& disk, env::Clock& clock, env::Timer& timer, const 
 
 Segments::~Segments() { timer_.cancel(pause_); }
 
-std::string Segments::path(const std::string& name) const { return options_.directory + "/" + name; }
+std::string Segments::path(const std::string& name) const {
+  return options_.directory + "/" + name;
+}
 
 void Segments::adopt_spares(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
@@ -100,8 +102,8 @@ void Segments::free_before(uint32_t number) {
     const std::string source = path(segment_name(segment.number));
     // Neither the oversized segment of a giant batch nor one that hardly began is a good spare.
     const uint64_t size = std::max<uint64_t>(segment.ahead, segment.end);
-    const bool usual_size =
-        size <= options_.segment_bytes && size >= options_.segment_bytes - options_.segment_bytes / 4;
+    const bool usual_size = size <= options_.segment_bytes &&
+                            size >= options_.segment_bytes - options_.segment_bytes / 4;
     segment.file.reset();
     // A file that stays where it was is told from the log by its number: a durable batch has said
     // that nothing before `number` counts, so a failure here costs space, not truth.

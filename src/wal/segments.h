@@ -38,11 +38,11 @@ struct Segment {
   uint32_t number = 0;
   std::unique_ptr<env::File> file;
   uint64_t first_batch = 0;
-  std::vector<Place> places;          // of first_batch and on; empty for one that was lost
-  uint64_t end = 0;                   // where the next batch goes
-  uint32_t ahead = 0;                 // bytes the file had when the segment was begun
-  PinnedGroup* pinned = nullptr;      // groups whose oldest needed record is here, as a list
-  size_t pinned_by_entries = 0;       // those of them that need an entry, not just their state
+  std::vector<Place> places;      // of first_batch and on; empty for one that was lost
+  uint64_t end = 0;               // where the next batch goes
+  uint32_t ahead = 0;             // bytes the file had when the segment was begun
+  PinnedGroup* pinned = nullptr;  // groups whose oldest needed record is here, as a list
+  size_t pinned_by_entries = 0;   // those of them that need an entry, not just their state
 };
 
 [[nodiscard]] std::string segment_name(uint32_t number);

@@ -24,8 +24,8 @@ struct SnapshotInfo {
   GroupId group;
   Index index;
   Term term;
-  std::string header;   // the owner's: configuration, stamps
-  uint64_t bytes = 0;   // of the body
+  std::string header;  // the owner's: configuration, stamps
+  uint64_t bytes = 0;  // of the body
 };
 
 // Writes one snapshot; dropping it without finish() leaves nothing behind.

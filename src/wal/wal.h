@@ -63,11 +63,11 @@ struct Hole {
 struct RecoveredGroup {
   GroupId group;
   State state;
-  Index compacted;                 // entries through here were given up (a snapshot has them)
+  Index compacted;  // entries through here were given up (a snapshot has them)
   Term compacted_term;
-  Index last;                      // == compacted if the log is empty
-  std::vector<TermRun> terms;      // from compacted on
-  std::vector<Record> marked;      // records of kinds in Options::kinds_kept, in order
+  Index last;                  // == compacted if the log is empty
+  std::vector<TermRun> terms;  // from compacted on
+  std::vector<Record> marked;  // records of kinds in Options::kinds_kept, in order
   std::vector<Hole> holes;
   bool tail_suspect = false;
 };

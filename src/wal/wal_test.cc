@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "wal/log_fixture.h"
+#include "wal/log_fixture_test.h"
 
 namespace quorate::wal {
 namespace {
@@ -60,8 +60,7 @@ TEST(wal, a_compaction_beyond_the_end_empties_the_log) {
   EXPECT_EQ(log.groups[0].compacted, Index(10));
   EXPECT_EQ(log.groups[0].compacted_term, Term(4));
   EXPECT_EQ(log.contents(1), "11:k");
-  EXPECT_EQ(log.wal->read(GroupId(1), Index(10), Index(11), 100).status().code(),
-            Code::kNotFound);
+  EXPECT_EQ(log.wal->read(GroupId(1), Index(10), Index(11), 100).status().code(), Code::kNotFound);
 }
 
 TEST(wal, a_removed_group_does_not_come_back) {

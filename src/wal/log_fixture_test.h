@@ -8,15 +8,16 @@
 #include <vector>
 
 #include "base/prng.h"
-#include "wal/faulty_disk.h"
+#include "wal/faulty_disk_test.h"
+#include "wal/manual_loop_test.h"
 #include "wal/wal.h"
 
 namespace quorate::wal {
 
 // "x*100" for a hundred times the same byte, for readable failures.
 inline std::string shown(std::string_view payload) {
-  const bool same = payload.find_first_not_of(payload.empty() ? ' ' : payload[0]) ==
-                    std::string_view::npos;
+  const bool same =
+      payload.find_first_not_of(payload.empty() ? ' ' : payload[0]) == std::string_view::npos;
   return same && payload.size() > 8
              ? std::string(1, payload[0]) + "*" + std::to_string(payload.size())
              : std::string(payload);

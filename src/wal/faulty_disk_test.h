@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Test support: a disk in memory that does all that a disk may do to us, and a loop by hand.
+// Test support: a disk in memory that does all that a disk may do to us.
 //
 // What no completed sync covers may, at a crash, be kept, lost, torn at any byte, in any subset;
 // names that no directory sync covers likewise. Each operation has a number, and one of them can
@@ -7,8 +7,6 @@
 #pragma once
 
 #include <algorithm>
-#include <deque>
-#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -18,70 +16,10 @@
 
 #include "base/assert.h"
 #include "base/prng.h"
-#include "env/clock.h"
 #include "env/disk.h"
 #include "env/timer.h"
 
 namespace quorate::wal {
-
-class ManualLoop final : public env::Clock, public env::Timer {
- public:
-  [[nodiscard]] Instant now() const override { return now_; }
-  [[nodiscard]] Stamp wall() const override {
-    return Stamp::from_micros(1'700'000'000'000'000 + now_.nanos() / 1000);
-  }
-  env::TimerId start(Instant when, Callback callback) override {
-    timers_.emplace(std::pair(when, ++last_), std::move(callback));
-    return static_cast<env::TimerId>(last_);
-  }
-  void cancel(env::TimerId id) override {
-    std::erase_if(timers_, [&](const auto& each) {
-      return each.first.second == static_cast<uint64_t>(id);
-    });
-  }
-  void defer(Callback callback) override { queue_.push_back(std::move(callback)); }
-  void post(Callback callback) override { queue_.push_back(std::move(callback)); }
-
-  // Until nothing is left to do but timers that are not due.
-  void run() {
-    while (step()) {
-    }
-  }
-  bool step() {
-    if (!queue_.empty()) {
-      Callback callback = std::move(queue_.front());
-      queue_.pop_front();
-      callback();
-      return true;
-    }
-    if (!timers_.empty() && timers_.begin()->first.first <= now_) {
-      Callback callback = std::move(timers_.extract(timers_.begin()).mapped());
-      callback();
-      return true;
-    }
-    return false;
-  }
-  void advance(Duration duration) {
-    const Instant end = now_ + duration;
-    run();
-    while (!timers_.empty() && timers_.begin()->first.first <= end) {
-      now_ = std::max(now_, timers_.begin()->first.first);
-      run();
-    }
-    now_ = end;
-  }
-  // A process that dies takes its callbacks along.
-  void forget() {
-    queue_.clear();
-    timers_.clear();
-  }
-
- private:
-  Instant now_ = Instant::from_nanos(1'000'000'000);
-  uint64_t last_ = 0;
-  std::deque<Callback> queue_;
-  std::map<std::pair<Instant, uint64_t>, Callback> timers_;
-};
 
 // What a crash does with each write that is not durable.
 enum class Crash { kKeep, kLose, kTear };
@@ -89,7 +27,7 @@ enum class Crash { kKeep, kLose, kTear };
 class FaultyDisk final : public env::Disk {
  public:
   struct Node {
-    std::string bytes;     // as the process sees it
+    std::string bytes;  // as the process sees it
     std::string durable;
     struct Write {
       uint64_t offset;
@@ -97,7 +35,7 @@ class FaultyDisk final : public env::Disk {
       bool truncates = false;
     };
     std::vector<Write> unsynced;
-    std::set<uint64_t> bad_sectors;   // by number, of 4096 bytes
+    std::set<uint64_t> bad_sectors;  // by number, of 4096 bytes
   };
   using Names = std::map<std::string, std::shared_ptr<Node>>;
 
@@ -160,7 +98,7 @@ class FaultyDisk final : public env::Disk {
     ++life_;
   }
 
-  // ---- env::Disk ----------------------------------------------------------------------------------
+  // ---- env::Disk ----
   Status make_directory(const std::string&) override { return count("mkdir"); }
   Result<std::vector<std::string>> list(const std::string& path) override {
     std::vector<std::string> names;
@@ -267,7 +205,7 @@ class FaultyDisk final : public env::Disk {
   uint64_t syncs_ = 0;
   uint64_t fail_at_ = 0;
   bool fail_for_good_ = false;
-  uint64_t life_ = 0;   // handles of a life before do nothing
+  uint64_t life_ = 0;  // handles of a life before do nothing
 };
 
 class FaultyFile final : public env::File {
