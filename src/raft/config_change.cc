@@ -169,9 +169,11 @@ bool well_formed(const Config& config) {
   for (const std::vector<NodeId>* nodes :
        {&config.voters, &config.outgoing, &config.learners, &config.learners_next,
         &config.witnesses}) {
-    // Witnesses may stand in both halves.
-    const size_t halves = nodes == &config.witnesses ? 2 : 1;
-    if (nodes->size() > halves * limits::kReplicasMax || !sorted_distinct(*nodes)) {
+    // Witnesses may stand in both halves; of the meta group every node is a voter or a learner.
+    const size_t most = nodes == &config.witnesses  ? 2 * limits::kReplicasMax
+                        : nodes == &config.learners ? limits::kNodesMax
+                                                    : limits::kReplicasMax;
+    if (nodes->size() > most || !sorted_distinct(*nodes)) {
       return false;
     }
   }

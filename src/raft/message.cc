@@ -145,7 +145,7 @@ void encode_nodes(const std::vector<NodeId>& nodes, Writer& out) {
 std::vector<NodeId> decode_nodes(Reader& in) {
   std::vector<NodeId> nodes;
   const uint64_t count = in.count(1);
-  if (count > 2 * limits::kReplicasMax) {
+  if (count > limits::kNodesMax) {
     in.fail();
     return nodes;
   }
