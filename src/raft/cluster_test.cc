@@ -33,9 +33,13 @@ Restored Disk::restored() const {
   Restored restored;
   restored.hard_state = state;
   restored.snapshot = snapshot;
-  restored.last = log.empty() ? snapshot.index : Index(log.rbegin()->first);
+  restored.last = log.empty() ? snapshot.index
+                              : std::max(snapshot.index, Index(log.rbegin()->first));
   restored.terms.push_back({snapshot.index, snapshot.term});
   for (const auto& [index, entry] : log) {
+    if (index <= snapshot.index.value()) {
+      continue;  // kept for followers that lag
+    }
     if (restored.terms.back().term != entry.term) {
       restored.terms.push_back({Index(index), entry.term});
     }
@@ -44,6 +48,9 @@ Restored Disk::restored() const {
     }
   }
   for (const uint64_t index : lost) {
+    if (index <= snapshot.index.value()) {
+      continue;
+    }
     if (!restored.holes.empty() && restored.holes.back().last.value() + 1 == index) {
       ++restored.holes.back().last;
     } else {
@@ -114,7 +121,7 @@ void Cluster::drain(uint32_t id) {
   for (int turns = 0; replica.node != nullptr && replica.node->has_ready(); ++turns) {
     ASSERT(turns < 1000, "a replica always has something to say");
     handle(id, replica.node->take_ready());
-    if (auto_persist) {
+    if (auto_persist && !slow.contains(id)) {
       persist(id);
     }
     while (auto_io && io_one(id)) {
@@ -318,13 +325,15 @@ void Cluster::install(uint32_t id, const SnapshotMeta& meta) {
 
 void Cluster::take_snapshot(uint32_t id, Index index) {
   Replica& replica = at(id);
-  const SnapshotMeta meta{index, node(id).term_at(index), node(id).config_at(index)};
+  const auto meta_at = [&](Index i) {
+    return SnapshotMeta{i, node(id).term_at(i), node(id).config_at(i)};
+  };
   persist(id);
-  replica.durable.snapshot = meta;
+  replica.durable.snapshot = meta_at(replica.machine.applied);
   replica.durable.image = replica.machine.image();
   replica.durable.compact(index);
   replica.written = replica.durable;
-  replica.node->on_compacted(meta);
+  replica.node->on_compacted(meta_at(index));
   drain(id);
 }
 

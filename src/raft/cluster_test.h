@@ -71,6 +71,7 @@ class Cluster {
   Instant now = Instant::from_nanos(1'000'000'000);
   bool auto_persist = true;
   bool auto_io = true;
+  std::set<uint32_t> slow;           // their disks wait to be told, whatever auto_persist says
   bool trace = false;
   bool check = true;
   std::map<uint32_t, Replica> replicas;
@@ -98,6 +99,7 @@ class Cluster {
   void tick(uint32_t id);
   // Time passes; due replicas tick; with `talking` messages are delivered at once.
   void advance(Duration span, bool talking);
+  // Of the machine as it is; the log goes through `index`, which may be less.
   void take_snapshot(uint32_t id, Index index);
   void say(const std::string& event) { events.push_back(event); }
   [[nodiscard]] uint32_t leader() const;  // the one of the greatest term, or zero

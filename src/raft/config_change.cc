@@ -211,12 +211,15 @@ Configs::Configs(Index base, Config config) { reset(base, std::move(config)); }
 
 void Configs::reset(Index base, Config config) {
   all_.clear();
-  all_.push_back(Step{base, {}, std::move(config)});
+  all_.push_back(Step{base, {}, std::move(config), true});
 }
 
 void Configs::replay(size_t first) {
   ASSERT(first > 0 && first <= all_.size());
   for (size_t i = first; i < all_.size(); ++i) {
+    if (all_[i].stated) {
+      continue;
+    }
     Result<Config> next = apply_change(all_[i - 1].config, all_[i].change);
     all_[i].config = next.ok() ? *std::move(next) : all_[i - 1].config;
   }
@@ -233,7 +236,10 @@ void Configs::add(const Entry& entry) {
   if (at != all_.end() && at->index == entry.index) {
     return;
   }
-  const auto added = all_.insert(at, Step{entry.index, *std::move(change), {}});
+  std::optional<Config> result = decode_config_result(entry.payload.view());
+  const bool stated = result.has_value();
+  const auto added = all_.insert(at, Step{entry.index, *std::move(change),
+                                          std::move(result).value_or(Config()), stated});
   replay(static_cast<size_t>(added - all_.begin()));
 }
 
@@ -255,7 +261,7 @@ void Configs::compact(Index base) {
 
 void Configs::rebase(Index base, Config config) {
   compact(base);
-  all_.front() = {base, {}, std::move(config)};
+  all_.front() = Step{base, {}, std::move(config), true};
   if (all_.size() > 1) {
     replay(1);
   }

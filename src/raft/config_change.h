@@ -57,6 +57,7 @@ class Configs {
     Index index;
     ConfigChange change;
     Config config;
+    bool stated = false;  // the entry says what the configuration is; else the change is applied
   };
   // Computes the configurations from step `first` on.
   void replay(size_t first);

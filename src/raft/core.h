@@ -30,8 +30,8 @@
 
 namespace quorate::raft {
 
-// A read that a follower passed on to the leader, under a number of its own: the caller may use
-// one context twice, and must not get the first answer to the second question.
+// A read that a follower passed on to the leader, under a number of its own: a caller that asks
+// again under the same context must not get the first answer to the second question.
 struct AskedRead {
   uint64_t number = 0;
   uint64_t context = 0;
@@ -183,6 +183,7 @@ struct Node::Core {
   void answer_reads(const std::vector<PendingRead>& reads, bool ok);
   void answer_read(const PendingRead& read, bool ok);
   [[nodiscard]] Status read(uint64_t context, ReadKind kind);
+  void forget_read(uint64_t context);
   [[nodiscard]] bool lease_valid(Instant at) const;
   void on_read_index(const Message& message);
   void on_heartbeat_answer(const Message& message);
@@ -255,6 +256,7 @@ struct Node::Core {
   uint64_t state_number = 0;         // of the Ready that carried the newest term and vote
   uint64_t persisted_number = 0;
   uint64_t asked_number = 0;
+  uint64_t context_max = 0;          // of reads asked here: a greater one cannot be a retry
   std::unique_ptr<Receiving> receiving;
   std::unique_ptr<Ready> outbox;     // made when there is something to say
   std::vector<Serving> serving;

@@ -315,7 +315,7 @@ void Node::Core::on_hole(const Hole& hole) {
     const Entry copy = *log.find(i);
     (void)fill(copy);  // the disk lost it, the memory did not
   }
-  if (!log.has_holes()) {
+  if (log.holes().empty()) {
     return;
   }
   repair_at = now;

@@ -25,7 +25,7 @@ void Node::Core::check() const {
   ASSERT(configs.newest_index() <= log.last());
   ASSERT(log.last_term() <= term || log.base() == log.last(), "entries are not from the future");
   if (const auto* leader = std::get_if<Leader>(&role)) {
-    ASSERT(trusted() || suspect, "a replica with holes does not lead");
+    ASSERT(log.holes().empty() && !suspect, "a replica that lost entries does not lead");
     ASSERT(log.term_at(leader->first) == term || leader->first <= log.base());
     ASSERT(log.last_term() == term);
     ASSERT(!leader->quiet || commit == log.last());

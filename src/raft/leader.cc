@@ -177,6 +177,10 @@ bool Node::Core::lease_valid(Instant at) const {
 // The entry with which a leader begins commits everything before it, so a read that waits until it
 // is applied sees all that was ever acknowledged, even while the commit index is still behind.
 Status Node::Core::read(uint64_t context, ReadKind kind) {
+  if (context <= context_max && !MUTANT(stale_read_index_on_retry)) {
+    forget_read(context);
+  }
+  context_max = std::max(context_max, context);
   auto* leader = std::get_if<Leader>(&role);
   if (leader == nullptr) {
     return ask_leader(context, kind);
@@ -193,6 +197,17 @@ Status Node::Core::read(uint64_t context, ReadKind kind) {
   }
   pump_due = true;
   return Status::success();
+}
+
+// An answer to an earlier asking must not pass for one to the next: it may be older than what was
+// committed in between.
+void Node::Core::forget_read(uint64_t context) {
+  std::erase_if(out().reads, [&](const ReadReady& read) { return read.context == context; });
+  if (auto* leader = std::get_if<Leader>(&role)) {
+    leader->reads.forget(context);
+  } else if (auto* follower = std::get_if<Follower>(&role)) {
+    std::erase_if(follower->reads, [&](const AskedRead& read) { return read.context == context; });
+  }
 }
 
 void Node::Core::on_read_index(const Message& message) {

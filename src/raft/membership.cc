@@ -16,7 +16,7 @@ Result<Index> Node::Core::propose_config(const ConfigChange& change, Stamp at) {
   }
   const Result<Config> next = apply_change(configs.newest(), change);
   RETURN_IF_ERROR(next);
-  append_own(EntryKind::kConfig, at, Buffer::take(encode(change)));
+  append_own(EntryKind::kConfig, at, Buffer::take(encode(change, *next)));
   return log.last();
 }
 
@@ -60,7 +60,9 @@ void Node::Core::sync_peers() {
 void Node::Core::leave_joint_when_committed() {
   if (configs.newest().joint() && configs.newest_index() <= commit &&
       lead().transfer.target.none()) {
-    append_own(EntryKind::kConfig, stamp, Buffer::take(encode(ConfigChange())));
+    const ConfigChange leave;
+    const Result<Config> next = apply_change(configs.newest(), leave);
+    append_own(EntryKind::kConfig, stamp, Buffer::take(encode(leave, *next)));
   }
 }
 

@@ -183,6 +183,26 @@ void decode_positions(Message& message, uint64_t fields, Reader& in) {
   position(kHintTerm, message.hint_term);
 }
 
+ConfigChange read_change(Reader& in) {
+  ConfigChange change;
+  change.joint = in.boolean();
+  const uint64_t count = in.count(2);
+  if (count > 2 * limits::kReplicasMax) {
+    in.fail();
+    return change;
+  }
+  for (uint64_t i = 0; i < count; ++i) {
+    const uint8_t kind = in.u8();
+    if (kind < static_cast<uint8_t>(ChangeKind::kAddVoter) ||
+        kind > static_cast<uint8_t>(ChangeKind::kAddWitness)) {
+      in.fail();
+    }
+    const auto node = in.id<NodeId>();
+    change.changes.push_back({static_cast<ChangeKind>(kind), node});
+  }
+  return change;
+}
+
 }  // namespace
 
 void encode(const Message& message, std::string& bytes) {
@@ -280,27 +300,33 @@ std::string encode(const ConfigChange& change) {
   return bytes;
 }
 
+std::string encode(const ConfigChange& change, const Config& result) {
+  std::string bytes = encode(change);
+  Writer out(bytes);
+  encode(result, out);
+  return bytes;
+}
+
 Result<ConfigChange> decode_config_change(std::string_view bytes) {
   Reader in(bytes);
-  ConfigChange change;
-  change.joint = in.boolean();
-  const uint64_t count = in.count(2);
-  if (count > 2 * limits::kReplicasMax) {
-    return Status(Code::kCorrupted, "too many changes");
-  }
-  for (uint64_t i = 0; i < count; ++i) {
-    const uint8_t kind = in.u8();
-    if (kind < static_cast<uint8_t>(ChangeKind::kAddVoter) ||
-        kind > static_cast<uint8_t>(ChangeKind::kAddWitness)) {
-      in.fail();
-    }
-    const auto node = in.id<NodeId>();
-    change.changes.push_back({static_cast<ChangeKind>(kind), node});
+  const ConfigChange change = read_change(in);
+  if (in.left() > 0) {
+    (void)decode_config(in);
   }
   if (!in.done()) {
     return Status(Code::kCorrupted, "not a configuration change");
   }
   return change;
+}
+
+std::optional<Config> decode_config_result(std::string_view bytes) {
+  Reader in(bytes);
+  (void)read_change(in);
+  if (in.left() == 0) {
+    return std::nullopt;
+  }
+  Config config = decode_config(in);
+  return in.done() ? std::optional(std::move(config)) : std::nullopt;
 }
 
 }  // namespace quorate::raft

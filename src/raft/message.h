@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,7 +62,12 @@ void encode(const Message& message, std::string& out);
 
 void encode(const Config& config, Writer& out);
 [[nodiscard]] Config decode_config(Reader& in);
+// The payload of a config entry: the change, and after it what it makes of the configuration, so
+// that a replica that joins needs none of the history. (A founding entry is the change alone.)
 [[nodiscard]] std::string encode(const ConfigChange& change);
+[[nodiscard]] std::string encode(const ConfigChange& change, const Config& result);
 [[nodiscard]] Result<ConfigChange> decode_config_change(std::string_view bytes);
+// The second part, if it is there.
+[[nodiscard]] std::optional<Config> decode_config_result(std::string_view bytes);
 
 }  // namespace quorate::raft

@@ -41,7 +41,7 @@ Node::Core::Core(const Options& options_in, Restored restored, Instant start)
   }
   arm_election();
   if (only_voter()) {
-    election_deadline = start;
+    campaign();
   }
 }
 

@@ -214,13 +214,14 @@ void History::ask_read(uint32_t id) {
   }
   const uint64_t context = random_.chance(1, 4) && next_read_ > 0 ? next_read_ : ++next_read_;
   const ReadKind kind = random_.chance(1, 2) ? ReadKind::kQuorum : ReadKind::kLeaseOrQuorum;
-  // A context may be used again: the answer then has to be as new as the newest question that
-  // nobody has answered yet at that replica.
+  // A context may be used again: from then on an answer has to be as new as the newest question.
   const auto known = asked_.find(context);
   if (known != asked_.end() && known->second.replica != id) {
     return;
   }
-  if (node.read(context, kind, cluster_.now).ok() && known == asked_.end()) {
+  std::erase_if(cluster_.at(id).reads,
+                [&](const ReadReady& read) { return read.context == context; });
+  if (node.read(context, kind, cluster_.now).ok()) {
     asked_[context] = {id, newest_applied_};
   }
   cluster_.drain(id);

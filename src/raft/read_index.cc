@@ -6,7 +6,6 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
-#include "base/mutant.h"
 
 namespace quorate::raft {
 
@@ -26,16 +25,19 @@ bool ReadQueue::add(uint64_t context, NodeId from, Index index) {
   if (reads_.size() >= limits::kPendingRequestsMax) {
     return false;
   }
-  if (MUTANT(stale_read_index_on_retry)) {
-    for (const PendingRead& read : reads_) {
-      if (read.context == context && read.from == from) {
-        return true;  // answered with what was current at the first asking
-      }
-    }
-  }
   reads_.push_back({context, from, index, 0});
   ++unassigned_;
   return true;
+}
+
+void ReadQueue::forget(uint64_t context) {
+  const auto retried = std::find_if(reads_.begin(), reads_.end(), [&](const PendingRead& read) {
+    return read.from.none() && read.context == context;
+  });
+  if (retried != reads_.end()) {
+    unassigned_ -= retried->round == 0 ? 1 : 0;
+    reads_.erase(retried);
+  }
 }
 
 void ReadQueue::assign(uint64_t round) {

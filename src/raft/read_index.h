@@ -10,8 +10,9 @@
 // which is where the lease begins; `ahead` is the furthest that a number was ever pushed, and the
 // lease is shortened by it.
 //
-// A read is never joined with an earlier one, nor known by its context: one that is asked again is
-// a new read with a new index, so a retry cannot be given what was current before it.
+// A read is never joined with an earlier one: asked again under the same context it is a new read
+// with a new index, and the earlier one is dropped, so that a retry cannot be given what was
+// current before it.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +48,8 @@ class ReadQueue {
  public:
   // False if there are too many.
   [[nodiscard]] bool add(uint64_t context, NodeId from, Index index);
+  // A read asked here is asked again: the earlier asking is void.
+  void forget(uint64_t context);
   // Reads that wait for a round wait for this one.
   void assign(uint64_t round);
   // Takes out those whose round, or a later one, a quorum has answered.

@@ -7,7 +7,7 @@
 //   read N CONTEXT [quorum] | lease N                | compact N [INDEX]
 //   deliver [FROM->TO] [count=] | drop [FROM->TO] [count=] | double FROM->TO | messages
 //   cut A B [oneway] | isolate N | heal              | link N PEER up|down
-//   persist auto|manual|N [count=] | io auto|manual|N
+//   persist auto|manual|N [count=] | disk N slow|fast | io auto|manual|N
 //   advance TIME (nothing is delivered) | run TIME (everything is, at once)
 //   crash N | restart N [lost=A-B] [suspect] [cut=INDEX] | hole N A B
 //   state [N] | log N | words N | trace on|off
@@ -74,8 +74,8 @@ class RaftScript : public quorate::testing::Script {
         {"messages", &RaftScript::messages}, {"cut", &RaftScript::cut},
         {"isolate", &RaftScript::isolate},   {"heal", &RaftScript::heal},
         {"link", &RaftScript::link},         {"persist", &RaftScript::persist},
-        {"io", &RaftScript::io},             {"advance", &RaftScript::advance},
-        {"run", &RaftScript::run_time},      {"crash", &RaftScript::crash},
+        {"disk", &RaftScript::disk},         {"io", &RaftScript::io},
+        {"advance", &RaftScript::advance},   {"run", &RaftScript::run_time},      {"crash", &RaftScript::crash},
         {"restart", &RaftScript::restart},   {"hole", &RaftScript::hole},
         {"state", &RaftScript::state},       {"log", &RaftScript::log},
         {"words", &RaftScript::words},       {"trace", &RaftScript::trace}};
@@ -221,6 +221,9 @@ class RaftScript : public quorate::testing::Script {
   std::string compact(const Line& line) {
     const Index index =
         line.has_arg(1) ? Index(line.arg_number(1)) : Index(node(line).applied());
+    if (index > cluster_.at(id(line)).machine.applied) {
+      throw ScriptError("not applied yet");
+    }
     cluster_.take_snapshot(id(line), index);
     return "log begins at " + std::to_string(node(line).first_index().value());
   }
@@ -328,6 +331,14 @@ class RaftScript : public quorate::testing::Script {
     uint64_t count = line.option_number("count", UINT64_MAX);
     while (count-- > 0 && cluster_.persist_one(id(line))) {
       cluster_.drain(id(line));
+    }
+    return "";
+  }
+  std::string disk(const Line& line) {
+    if (line.arg(1) == "slow") {
+      cluster_.slow.insert(id(line));
+    } else {
+      cluster_.slow.erase(id(line));
     }
     return "";
   }

@@ -18,7 +18,7 @@ enum class Role : uint8_t { kFollower, kPreCandidate, kCandidate, kLeader };
 enum class EntryKind : uint8_t {
   kNoop = 0,     // a new leader's first entry; its commitment commits what came before
   kCommand = 1,
-  kConfig = 2,   // payload: an encoded ConfigChange
+  kConfig = 2,   // payload: an encoded ConfigChange, and usually what it results in
 };
 
 // One place in the log. The payload is opaque here: the node packs a batch of commands in it.
