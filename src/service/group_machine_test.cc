@@ -4,14 +4,23 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "base/limits.h"
+#include "base/mutant.h"
 #include "base/prng.h"
 
 namespace quorate::service {
 namespace {
+
+// The mutation table runs this binary once per deliberate bug.
+[[maybe_unused]] const bool kMutantIsSet = [] {
+  const char* const name = std::getenv("QUORATE_MUTANT");
+  set_mutant(name == nullptr ? "" : name);
+  return true;
+}();
 
 // Appends each command to a log; answers "<how many>:<command>". "long" is answered at length.
 class Journal {

@@ -3,18 +3,27 @@
 // moment of their freeze, rate limits never let one through too many.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <deque>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/mutant.h"
 #include "base/prng.h"
 #include "service/group_machine.h"
 #include "service/kv/state.h"
 
 namespace quorate::service::kv {
 namespace {
+
+// The mutation table runs this binary once per deliberate bug.
+[[maybe_unused]] const bool kMutantIsSet = [] {
+  const char* const name = std::getenv("QUORATE_MUTANT");
+  set_mutant(name == nullptr ? "" : name);
+  return true;
+}();
 
 constexpr Stamp kBegin = Stamp::from_millis(1'000'000);
 
