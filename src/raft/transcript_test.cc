@@ -75,10 +75,11 @@ class RaftScript : public quorate::testing::Script {
         {"isolate", &RaftScript::isolate},   {"heal", &RaftScript::heal},
         {"link", &RaftScript::link},         {"persist", &RaftScript::persist},
         {"disk", &RaftScript::disk},         {"io", &RaftScript::io},
-        {"advance", &RaftScript::advance},   {"run", &RaftScript::run_time},      {"crash", &RaftScript::crash},
-        {"restart", &RaftScript::restart},   {"hole", &RaftScript::hole},
-        {"state", &RaftScript::state},       {"log", &RaftScript::log},
-        {"words", &RaftScript::words},       {"trace", &RaftScript::trace}};
+        {"advance", &RaftScript::advance},   {"run", &RaftScript::run_time},
+        {"crash", &RaftScript::crash},       {"restart", &RaftScript::restart},
+        {"hole", &RaftScript::hole},         {"state", &RaftScript::state},
+        {"log", &RaftScript::log},           {"words", &RaftScript::words},
+        {"trace", &RaftScript::trace}};
     const auto verb = kVerbs.find(line.verb);
     if (verb == kVerbs.end()) {
       throw ScriptError("unknown verb " + line.verb);
