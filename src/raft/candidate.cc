@@ -16,7 +16,9 @@ void Node::Core::arm_election() {
   const Duration spread = options.election_timeout_max - options.election_timeout_min;
   const int64_t jitter =
       spread.nanos() > 0 ? prng.between(0, spread.nanos() - 1) : 0;
-  const int steps = std::clamp(greatest_priority - options.priority, 0, 4);
+  // In 64 bits: both are anybody's numbers, and "none" is the least of all.
+  const auto behind = static_cast<int64_t>(greatest_priority) - options.priority;
+  const int steps = static_cast<int>(std::clamp<int64_t>(behind, 0, 4));
   election_deadline =
       now + options.election_timeout_min + Duration::nanos(jitter) + spread * steps;
 }
