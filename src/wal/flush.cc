@@ -45,13 +45,14 @@ void Log::flush(FlushDone done) {
 }
 
 bool Log::wants_write() const {
-  return !sealed_.empty() ? sealed_.front()->batch.number() <= flush_through_
-                          : open_->batch.number() <= flush_through_ || mark_due_ || sync_due_;
+  const Batch& next = sealed_.empty() ? open_->batch : sealed_.front()->batch;
+  return next.number() <= flush_through_ || mark_due_ || sync_due_;
 }
 
 void Log::take_open_batch() {
   open_ = idle_ != nullptr ? std::move(idle_) : std::make_unique<OpenBatch>(log_, next_batch_);
   open_->batch.reset(log_, next_batch_++);
+  open_->oldest = oldest_;
   open_->touched.clear();
 }
 
@@ -92,7 +93,7 @@ Result<std::vector<std::string_view>> Log::launch() {
   header.log = log_;
   header.durable = durable_;
   header.segment = segment.number;
-  header.oldest = oldest_;
+  header.oldest = flying_->oldest;
   header.ahead = segment.ahead;
   auto pieces = flying_->batch.seal(header);
   segment.places.push_back(
@@ -104,7 +105,6 @@ Result<std::vector<std::string_view>> Log::launch() {
     }
   }
   flying_->touched.clear();
-  flying_oldest_ = oldest_;
   recorded_durable_ = durable_;
   last_write_ = clock_.now();
   stats_.bytes += bytes;
@@ -152,7 +152,7 @@ void Log::on_written(Status status, bool synced) {
     return;
   }
   written_ = flying_->batch.number();
-  written_oldest_ = flying_oldest_;
+  written_oldest_ = flying_->oldest;
   if (synced) {
     durable_ = written_;
     ++stats_.syncs;
@@ -225,7 +225,7 @@ void Log::on_timer() {
   timer_id_ = env::TimerId::kNone;
   if (options_.sync == SyncPolicy::kInterval) {
     sync_due_ = true;
-  } else if (flying_ == nullptr && !dirty() && clock_.now() >= last_write_ + kMarkAfter) {
+  } else if (flying_ == nullptr && clock_.now() >= last_write_ + kMarkAfter) {
     mark_due_ = true;
   } else {
     arm_timer();

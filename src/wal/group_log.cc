@@ -46,16 +46,12 @@ void assign(std::vector<Part>& parts, Index last, Index log_last, Part part) {
   parts.insert(at, {part, rest});
 }
 
+// Before: the parts reach beyond `index`.
 template <class Part>
 void drop_through(std::vector<Part>& parts, Index index) {
-  if (parts.empty()) {
-    return;
-  }
-  const size_t keep = parts.front().first > index ? 0 : part_of(parts, index);
-  parts.erase(parts.begin(), parts.begin() + static_cast<ptrdiff_t>(keep));
-  if (parts.front().first <= index) {
-    parts.front().first = index.next();
-  }
+  const auto keep = static_cast<ptrdiff_t>(part_of(parts, index.next()));
+  parts.erase(parts.begin(), parts.begin() + keep);
+  parts.front().first = std::max(parts.front().first, index.next());
   if (parts.capacity() > 64 && parts.capacity() > 4 * parts.size()) {
     parts.shrink_to_fit();
   }

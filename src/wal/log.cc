@@ -108,9 +108,9 @@ Status Log::begin(Recovered recovered) {
   segments_.adopt_spares(recovered.spares);
   next_batch_ = recovered.next_batch;
   written_ = durable_ = next_batch_ - 1;
-  oldest_ = flying_oldest_ = std::max(recovered.oldest, 1u);
+  oldest_ = written_oldest_ = std::max(recovered.oldest, 1u);
   RETURN_IF_ERROR(segments_.begin(recovered.next_segment, next_batch_));
-  open_ = std::make_unique<OpenBatch>(log_, next_batch_++);
+  take_open_batch();
   for (auto& [id, rebuilt] : recovered.groups) {
     PinnedGroup& group =
         *groups_.emplace(id, std::make_unique<PinnedGroup>(rebuilt.log)).first->second;

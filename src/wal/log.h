@@ -66,6 +66,9 @@ class Log final : public Wal {
   struct OpenBatch {
     OpenBatch(uint64_t log, uint64_t number) : batch(log, number) {}
     Batch batch;
+    // Segments before this one are needless once this batch is durable: what was restated or
+    // rewritten to make them so stands in this batch or before it.
+    uint32_t oldest = 1;
     std::vector<PinnedGroup*> touched;  // groups it speaks of; null: removed meanwhile
   };
   struct Waiting {
@@ -139,7 +142,6 @@ class Log final : public Wal {
   uint64_t durable_ = 0;
   uint64_t recorded_durable_ = 0;  // the newest that a written header says
   uint32_t oldest_ = 1;            // segments before it are not needed
-  uint32_t flying_oldest_ = 1;     // as the batch in flight says
   uint32_t written_oldest_ = 1;
   std::deque<Waiting> waiting_;
   std::vector<FlushDone> deferred_;

@@ -69,7 +69,8 @@ void Log::tend() {
     if (!tend_oldest(segment, budget)) {
       return;
     }
-    oldest_ = segment.number + 1;
+    // The batch that is open now is the last that holds anything this took.
+    open_->oldest = oldest_ = segment.number + 1;
   }
 }
 
