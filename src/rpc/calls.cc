@@ -97,6 +97,14 @@ void Calls::on_request(NodeId from, std::string_view bytes) {
     ++counters_.malformed;
     return;
   }
+  std::unique_ptr<Served>& served = served_[from];
+  if (served == nullptr) {
+    served = std::make_unique<Served>();
+  }
+  if (!served->take(id)) {
+    ++counters_.doubled;
+    return;
+  }
   size_t& serving = serving_[from];
   if (serving >= limits::kServedCallsMax || !handler_) {
     ++counters_.refused;

@@ -11,6 +11,8 @@
 //   served kResourceExhausted         too many calls are open, here or there; not served kTooLarge
 //   the request does not fit into a frame; not served
 //
+// A request that the network delivers twice is served once (served.h).
+//
 // The ids of a process begin at a place taken from its clocks, so that an answer to a call of the
 // process that ran before under the same node id finds nobody here.
 #pragma once
@@ -28,6 +30,7 @@
 #include "env/clock.h"
 #include "env/timer.h"
 #include "rpc/outbox.h"
+#include "rpc/served.h"
 
 namespace quorate::rpc {
 
@@ -67,6 +70,7 @@ class Calls {
     uint64_t unknown = 0;
     uint64_t refused = 0;  // by the bounds, here or for others
     uint64_t served = 0;
+    uint64_t doubled = 0;  // requests that came again, and were served the first time only
     uint64_t orphans = 0;  // answers that nobody waits for
     uint64_t malformed = 0;
   };
@@ -119,6 +123,7 @@ class Calls {
   NodeId dropped_peer_;  // the last frame that the outbox could not send
   uint64_t dropped_frame_ = 0;
   std::map<NodeId, size_t> serving_;  // Answers that exist per peer
+  std::map<NodeId, std::unique_ptr<Served>> served_;  // at most limits::kPeersMax, as the links are
   Counters counters_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

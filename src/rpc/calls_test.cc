@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/codec.h"
 #include "base/limits.h"
 
 namespace quorate::rpc {
@@ -295,6 +296,31 @@ TEST_F(CallsTest, a_callback_may_call_again) {
   caller_.outbox.flush();
   timer_.run_deferred();
   EXPECT_EQ(rounds, 3);
+}
+
+TEST_F(CallsTest, a_request_that_the_network_doubles_is_served_once) {
+  std::string item;
+  Writer writer(item);
+  writer.u64(77);
+  writer.raw("add one");
+  server_.calls.on_request(NodeId(1), item);
+  server_.calls.on_request(NodeId(1), item);
+  EXPECT_EQ(requests_.size(), 1u);
+  EXPECT_EQ(server_.calls.counters().doubled, 1u);
+}
+
+TEST(Served, numbers_are_taken_once_in_any_order_and_a_new_process_starts_anew) {
+  const auto served = std::make_unique<Served>();
+  const uint64_t base = UINT64_MAX - 10;  // the numbers wrap
+  for (const uint64_t id : {base, base + 2, base + 1, base + 20}) {
+    EXPECT_TRUE(served->take(id));
+    EXPECT_FALSE(served->take(id));
+  }
+  EXPECT_TRUE(served->take(base + 20 + Served::kWindow));
+  EXPECT_FALSE(served->take(base + 20)) << "older than the window: never served";
+  EXPECT_TRUE(served->take(base + 21)) << "still inside of it";
+  EXPECT_TRUE(served->take(base / 2)) << "another process";
+  EXPECT_FALSE(served->take(base / 2));
 }
 
 TEST_F(CallsTest, malformed_items_are_counted_and_ignored) {
