@@ -144,12 +144,12 @@ void Cluster::place() {
     if (leader.none()) {
       continue;
     }
-    const raft::Config config = node(leader)->group(group)->raft().config();
-    for (const std::vector<NodeId>* members : {&config.voters, &config.learners}) {
-      for (const NodeId id : *members) {
-        if (running(id) && node(id)->group(group) == nullptr) {
-          world_.after(life(id), Duration(), [this, id, group] { node(id)->create_group(group); });
-        }
+    const raft::Config& config = node(leader)->group(group)->raft().config();
+    std::vector<NodeId> members = config.voters;
+    members.insert(members.end(), config.learners.begin(), config.learners.end());
+    for (const NodeId id : members) {
+      if (running(id) && node(id)->group(group) == nullptr) {
+        world_.after(life(id), Duration(), [this, id, group] { node(id)->create_group(group); });
       }
     }
   }

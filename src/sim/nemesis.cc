@@ -139,7 +139,7 @@ NodeId Nemesis::any_leader() {
   return leader.none() ? any_running() : leader;
 }
 
-// ---- processes ------------------------------------------------------------------------------------
+// ---- processes ---------------------------------------------------------------------------------
 
 void Nemesis::crash(const FaultRule& rule) {
   const NodeId id = any_running();
@@ -195,7 +195,7 @@ void Nemesis::pause(const FaultRule& rule) {
   mend_after(rule, [this, id] { cluster_.resume(id); });
 }
 
-// ---- network --------------------------------------------------------------------------------------
+// ---- network -----------------------------------------------------------------------------------
 
 void Nemesis::partition(const FaultRule& rule) {
   std::vector<NodeId> one, other;
@@ -295,7 +295,7 @@ void Nemesis::storm(const FaultRule& rule) {
   });
 }
 
-// ---- disks ----------------------------------------------------------------------------------------
+// ---- disks -------------------------------------------------------------------------------------
 
 void Nemesis::slow_disk(const FaultRule& rule) {
   const NodeId id = any_node();
@@ -351,7 +351,7 @@ void Nemesis::bit_rot(const FaultRule& rule) {
   }
 }
 
-// ---- clocks ---------------------------------------------------------------------------------------
+// ---- clocks ------------------------------------------------------------------------------------
 
 // The lease margin is a tenth of the shortest election timeout: two clocks may differ by that much.
 void Nemesis::drift(const FaultRule&) {
@@ -373,7 +373,7 @@ void Nemesis::jump(const FaultRule&) {
   world_.count("clock_jumped");
 }
 
-// ---- administration -------------------------------------------------------------------------------
+// ---- administration ----------------------------------------------------------------------------
 
 void Nemesis::transfer(const FaultRule&) {
   const GroupId group(static_cast<uint32_t>(prng_.below(cluster_.plan().groups + 1)));

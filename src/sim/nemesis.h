@@ -8,8 +8,8 @@
 //   anything unsynced, on any number of disks at once; any message; any clock within the drift that
 //   the lease margin allows; any number of processes at once. Raft promises safety under all of it.
 //   synced bytes (bit rot): only on a minority of the machines, chosen once a run. An acknowledged
-//   write is synced on a majority, but perhaps only there: damage on one machine must leave one that
-//   has it. Damage that a majority of a group's disks share is loss, not a fault to be masked.
+//   write is synced on a majority, but perhaps only there: damage on one machine must leave one
+//   that has it. Damage that a majority of a group's disks share is loss, not a fault to be masked.
 //
 // stop() mends everything: what follows must heal by itself.
 #pragma once

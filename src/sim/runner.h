@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runner: many seeds over many plans, in processes of their own, so that an ASSERT of the code under
-// test is one failed seed and not the end of the run.
+// Runner: many seeds over many plans, in processes of their own, so that an ASSERT of the code
+// under test is one failed seed and not the end of the run.
 //
-// Seed i runs plan i mod count, or the one plan that was asked for. Each failure is printed with the
-// command that replays it. A plan's must_reach counters are summed over its seeds.
+// Seed i runs plan i mod count, or the one plan that was asked for. Each failure is printed with
+// the command that replays it. A plan's must_reach counters are summed over its seeds.
 #pragma once
 
 #include <cstdint>

@@ -16,7 +16,7 @@ namespace {
 constexpr std::string_view kUsage =
     "quorate-sim --seeds N [--first S] [--plan P] [--jobs J]   N seeds over all plans, or one\n"
     "quorate-sim --seed S --plan P [--quiet] [--mutant M]      replays one, printing its timeline\n"
-    "quorate-sim --mutants [--mutant M]                        the mutation table (preset mutants)\n"
+    "quorate-sim --mutants [--mutant M]                       the mutation table (preset mutants)\n"
     "quorate-sim --list                                        the plans\n";
 
 struct Arguments {

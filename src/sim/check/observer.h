@@ -2,7 +2,7 @@
 // Observer: looks at all replicas after each event and compares them with all that was ever seen.
 //
 //   1. election safety       at most one node leads a group in a term
-//   2. log matching          entries of equal index and term are equal, wherever they were committed
+//   2. log matching          committed entries of equal index and term are equal everywhere
 //   3. leader completeness   a new leader has every entry that was committed before
 //   4. committed prefix      what is committed at an index never differs and never changes
 //   5. state machine safety  machines that applied as far have equal digests

@@ -180,11 +180,10 @@ void Registers::retry(Client& client) {
 }
 
 void Registers::send(Client& client, node::Node& node) {
-  const uint64_t number = client.attempt;
-  const NodeId asked = client.node;
-  const auto done = [this, &client, number, asked](const Status& status, std::string_view answer,
-                                                   const service::Origin& origin) {
-    on_answer(client, number, asked, status, answer, origin);
+  const Asked asked{client.attempt, client.node};
+  const auto done = [this, &client, asked](const Status& status, std::string_view answer,
+                                           const service::Origin& origin) {
+    on_answer(client, asked, status, answer, origin);
   };
   const GroupId group = group_of(client.key);
   if (client.op.kind == OpKind::kRead) {
@@ -248,13 +247,13 @@ void Registers::on_opened(Client& client, uint64_t attempt, const Status& status
   retry(client);
 }
 
-void Registers::on_answer(Client& client, uint64_t attempt, NodeId asked, const Status& status,
+void Registers::on_answer(Client& client, const Asked& asked, const Status& status,
                           std::string_view answer, const service::Origin& origin) {
-  if (client.attempt != attempt || !cluster_.speaks(asked)) {
+  if (client.attempt != asked.attempt || !cluster_.speaks(asked.node)) {
     return;
   }
   if (status.ok()) {
-    on_value(client, asked, answer, origin);
+    on_value(client, asked.node, answer, origin);
   } else {
     on_failure(client, status);
   }

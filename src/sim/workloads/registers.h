@@ -3,8 +3,8 @@
 //
 //   run     each client does one operation at a time on a random register, by a random node. Writes
 //           go through a session of the register's group, most of them: whatever is not known to
-//           have failed is sent again with the same number, by another node, until it is answered or
-//           the client gives up. Some writes carry no session, and are never sent twice.
+//           have failed is sent again with the same number, by another node, until it is answered
+//           or the client gives up. Some writes carry no session, and are never sent twice.
 //   finish  every register is read once more, when the cluster has healed.
 //   check   per register: linearizable, with unknown outcomes. Bounded reads are part of it, their
 //           start moved back by their bound. Eventual reads: a value that was written, and per node
@@ -66,6 +66,12 @@ class Registers {
     std::string body;
   };
 
+  // Which attempt an answer belongs to.
+  struct Asked {
+    uint64_t attempt = 0;
+    NodeId node;
+  };
+
   [[nodiscard]] GroupId group_of(uint32_t key) const {
     return GroupId(1 + key % static_cast<uint32_t>(cluster_.plan().groups));
   }
@@ -78,8 +84,8 @@ class Registers {
   void send(Client& client, node::Node& node);
   void send_open(Client& client, node::Node& node);
   void retry(Client& client);
-  void on_answer(Client& client, uint64_t attempt, NodeId asked, const Status& status,
-                 std::string_view answer, const service::Origin& origin);
+  void on_answer(Client& client, const Asked& asked, const Status& status, std::string_view answer,
+                 const service::Origin& origin);
   void on_failure(Client& client, const Status& status);
   void on_value(Client& client, NodeId asked, std::string_view answer,
                 const service::Origin& origin);
