@@ -59,7 +59,7 @@ class File : public env::File {
     ASSERT(writable_);
     RETURN_IF_ERROR(image_.check(false));
     image_.world_.fold(hash64(bytes));
-    return image_.change(*inode_, {offset, std::string(bytes), false});
+    return image_.change(*inode_, {offset, std::string(bytes), false, 0});
   }
 
   [[nodiscard]] Status sync_now() override {
@@ -74,11 +74,12 @@ class File : public env::File {
       return gone();
     }
     ASSERT(writable_);
-    return image_.change(*inode_, {size, {}, true});
+    return image_.change(*inode_, {size, {}, true, 0});
   }
 
  private:
   struct Submitted {
+    uint64_t number;
     env::Sync sync;
     WriteDone done;
   };
@@ -95,7 +96,7 @@ class File : public env::File {
     return {};
   }
   void complete_first();
-  [[nodiscard]] Status complete(env::Sync sync);
+  [[nodiscard]] Status complete(const Submitted& submitted);
 
   DiskImage& image_;
   std::shared_ptr<DiskImage::Inode> inode_;
@@ -124,10 +125,11 @@ void File::write(uint64_t offset, std::vector<std::string_view> pieces, env::Syn
     nanos += prng.between(model.sync_min.nanos(), model.sync_max.nanos());
   }
   image_.world_.fold(hash64(change.bytes));
+  change.number = ++image_.writes_begun_;
+  submitted_.push_back({change.number, sync, std::move(done)});
   if (!image_.frozen_) {
     inode_->under_way.push_back(std::move(change));
   }
-  submitted_.push_back({sync, std::move(done)});
   busy_until_ = std::max(busy_until_, image_.world_.now()) + Duration::nanos(nanos);
   image_.world_.at(life_, busy_until_, [this, alive = std::weak_ptr<int>(token_)] {
     if (!alive.expired()) {
@@ -139,17 +141,22 @@ void File::write(uint64_t offset, std::vector<std::string_view> pieces, env::Syn
 void File::complete_first() {
   Submitted submitted = std::move(submitted_.front());
   submitted_.pop_front();
-  const Status status = complete(submitted.sync);
+  const Status status = complete(submitted);
   // Last: the callback may destroy this file.
   submitted.done(status);
 }
 
-Status File::complete(env::Sync sync) {
+Status File::complete(const Submitted& submitted) {
   if (!image_.admit()) {
     return gone();
   }
-  DiskImage::Change change = std::move(inode_->under_way.front());
-  inode_->under_way.erase(inode_->under_way.begin());
+  // Not simply the first: a file that was closed leaves its writes under way until a crash.
+  const auto mine = std::find_if(
+      inode_->under_way.begin(), inode_->under_way.end(),
+      [&submitted](const DiskImage::Change& one) { return one.number == submitted.number; });
+  ASSERT(mine != inode_->under_way.end());
+  DiskImage::Change change = std::move(*mine);
+  inode_->under_way.erase(mine);
   const Status status = image_.check(false);
   if (!status.ok()) {
     // How much of it reached the page cache nobody can tell.
@@ -158,7 +165,7 @@ Status File::complete(env::Sync sync) {
     return status;
   }
   RETURN_IF_ERROR(image_.change(*inode_, std::move(change)));
-  return sync == env::Sync::kData ? finish_sync() : Status();
+  return submitted.sync == env::Sync::kData ? finish_sync() : Status();
 }
 
 // ---- DiskImage ---------------------------------------------------------------------------------
@@ -314,9 +321,9 @@ void DiskImage::settle_change(Inode& inode, const Change& change) {
   const size_t cut = prng_.below(change.bytes.size());
   const uint64_t shape = prng_.below(4);
   if (shape <= 1) {
-    put(inode.durable, {change.offset, change.bytes.substr(0, cut), false});
+    put(inode.durable, {change.offset, change.bytes.substr(0, cut), false, 0});
   } else if (shape == 2) {
-    put(inode.durable, {change.offset + cut, change.bytes.substr(cut), false});
+    put(inode.durable, {change.offset + cut, change.bytes.substr(cut), false, 0});
   } else {
     // Sector by sector, as they lie on the disk.
     constexpr uint64_t kSector = 512;
@@ -324,7 +331,7 @@ void DiskImage::settle_change(Inode& inode, const Change& change) {
     for (uint64_t at = change.offset; at < end;) {
       const uint64_t next = std::min(end, (at / kSector + 1) * kSector);
       if (prng_.chance(1, 2)) {
-        put(inode.durable, {at, change.bytes.substr(at - change.offset, next - at), false});
+        put(inode.durable, {at, change.bytes.substr(at - change.offset, next - at), false, 0});
       }
       at = next;
     }

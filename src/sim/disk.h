@@ -86,6 +86,7 @@ class DiskImage {
     uint64_t offset = 0;
     std::string bytes;
     bool truncate = false;   // to `offset`
+    uint64_t number = 0;     // of a write under way
   };
   struct Inode {
     std::string now;
@@ -126,6 +127,7 @@ class DiskImage {
   Tree now_;
   Tree durable_;
   std::vector<NameChange> names_unsynced_;
+  uint64_t writes_begun_ = 0;
   uint64_t bytes_ = 0;
   uint64_t freeze_after_ = 0;
   bool frozen_ = false;
