@@ -128,6 +128,7 @@ struct Node::Core {
   [[nodiscard]] bool is_quiet() const;
   [[nodiscard]] bool committed_own_term() const;
   void wake();
+  void rest();
   void note_priority(const Message& message);
 
   // ---- candidate.cc ---------------------------------------------------------------------------

@@ -153,8 +153,7 @@ void Node::Core::on_heartbeat(const Message& message) {
   if (message.flag && trusted() && receiving == nullptr && commit == log.last() &&
       message.commit == commit && log.durable() == commit && applied_now() == commit) {
     follower.quiet = true;
-    log.evict(applied_now(), 0);
-    return;
+    return rest();
   }
   if (message.context == 0) {
     return;  // only told of a commit index

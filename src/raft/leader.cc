@@ -158,7 +158,7 @@ void Node::Core::go_quiet() {
   }
   lead().quiet = true;
   lead().notice_at = Instant::never();
-  log.evict(applied_now(), 0);
+  rest();
 }
 
 // ---- reads -------------------------------------------------------------------------------------

@@ -260,6 +260,20 @@ void Node::Core::commit_to(Index index) {
   commit = index;
 }
 
+// A replica that goes quiet gives back what it can rebuild: there may be thousands like it.
+void Node::Core::rest() {
+  log.evict(applied_now(), 0);
+  serving.shrink_to_fit();
+  if (auto* leader = std::get_if<Leader>(&role)) {
+    for (Progress& peer : leader->peers) {
+      peer.inflight = Inflight();
+    }
+  }
+  if (!has_ready()) {
+    outbox.reset();
+  }
+}
+
 // A witness applies nothing, so for it what is committed is done with.
 Index Node::Core::applied_now() const { return options.witness ? commit : applied; }
 
