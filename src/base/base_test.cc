@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/prng.h"
 #include "base/status.h"
+#include "base/text.h"
 
 namespace quorate {
 namespace {
@@ -175,6 +176,11 @@ TEST(bytes, a_slice_outlives_the_buffer_it_was_cut_from) {
   const Buffer copy = slice;
   slice = Buffer();
   EXPECT_EQ(copy.view(), "world");
+}
+
+TEST(text, the_closest_word_is_found_if_any_is_close) {
+  EXPECT_EQ(closest("serve", {"server", "dev"}), "server");
+  EXPECT_EQ(closest("xyzzy", {"server", "dev"}), "");
 }
 
 TEST(function, small_and_large_captures_are_called_moved_and_destroyed_once) {
