@@ -100,6 +100,8 @@ class Admin {
   [[nodiscard]] virtual bool ready(std::string& why) = 0;
   // The Prometheus text of the whole process.
   [[nodiscard]] virtual std::string metrics_text() = 0;
+  // The HTTP address of who leads a group; empty if that is not known.
+  [[nodiscard]] virtual std::string leader_http(GroupId group) = 0;
 
   virtual void add_node(const NodeRequest& request, Done done) = 0;
   // Moves its replicas away first; with `force`, at once, for a machine that will not come back.

@@ -12,7 +12,7 @@
 
 #include "base/status.h"
 #include "base/time.h"
-#include "edge/http/message.h"
+#include "edge/http/wire/message.h"
 
 namespace quorate::edge::http {
 

@@ -6,7 +6,7 @@
 
 #include "base/limits.h"
 #include "edge/http/arguments.h"
-#include "edge/http/json.h"
+#include "edge/http/wire/json.h"
 
 namespace quorate::edge::http {
 namespace {
@@ -235,7 +235,20 @@ void transfer(Admin& admin, const Request& request, Responder responder) {
     responder.fail(wanted.status());
     return;
   }
-  admin.transfer_leadership(wanted->group, wanted->target, answer_with(responder));
+  // Only the leader can hand over, so a client is told where it is.
+  const std::string leader = admin.leader_http(wanted->group);
+  Admin::Done answer = answer_with(responder);
+  admin.transfer_leadership(
+      wanted->group, wanted->target,
+      [responder, leader, answer = std::move(answer)](Result<Changed> changed) mutable {
+        if (changed.ok() || changed.status().code() != Code::kNotLeader) {
+          answer(std::move(changed));
+          return;
+        }
+        Response response = error_response(changed.status());
+        response.headers.emplace_back("Quorate-Leader", leader);
+        responder.send(std::move(response));
+      });
 }
 
 void rebalance(Admin& admin, const Request&, Responder responder) {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "edge/http/admin.h"
-#include "edge/http/router.h"
+#include "edge/http/wire/router.h"
 
 namespace quorate::edge::http {
 

@@ -35,6 +35,7 @@ class RecordingAdmin final : public Admin {
     return is_ready;
   }
   [[nodiscard]] std::string metrics_text() override { return "up 1\n"; }
+  [[nodiscard]] std::string leader_http(GroupId) override { return "leader:1"; }
   void add_node(const NodeRequest& node, Done done) override {
     said = "add " + node.raft_address + " " + std::to_string(node.weight);
     done(Changed{.node = NodeId(4), .replicas_to_move = 9});

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "edge/http/json.h"
+#include "edge/http/wire/json.h"
 
 namespace quorate::edge::http {
 namespace {

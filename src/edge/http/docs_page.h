@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "edge/http/router.h"
+#include "edge/http/wire/router.h"
 
 namespace quorate::edge::http {
 

@@ -7,8 +7,8 @@
 #include <memory>
 #include <string>
 
-#include "edge/http/exchange.h"
-#include "edge/http/router.h"
+#include "edge/http/wire/exchange.h"
+#include "edge/http/wire/router.h"
 
 namespace quorate::edge::http {
 

@@ -4,9 +4,9 @@
 #include <boost/beast/http/status.hpp>
 
 #include "base/assert.h"
-#include "edge/http/connection.h"
-#include "edge/http/live_exchange.h"
-#include "edge/http/shared.h"
+#include "edge/http/wire/connection.h"
+#include "edge/http/wire/live_exchange.h"
+#include "edge/http/wire/shared.h"
 
 namespace quorate::edge::http {
 namespace {

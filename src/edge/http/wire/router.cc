@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "edge/http/router.h"
+#include "edge/http/wire/router.h"
 
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/text.h"
 
 namespace quorate::edge::http {
 namespace {

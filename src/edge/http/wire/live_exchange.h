@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "edge/http/connection.h"
+#include "edge/http/wire/connection.h"
 
 namespace quorate::edge::http {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "edge/http/live_exchange.h"
+#include "edge/http/wire/live_exchange.h"
 
 namespace quorate::edge::http {
 namespace {

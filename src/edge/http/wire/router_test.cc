@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pure parts of the HTTP edge: routing, percent-encoding, JSON text, base64, error bodies.
-#include "edge/http/router.h"
+#include "edge/http/wire/router.h"
 
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
 
 #include "base/prng.h"
-#include "edge/http/json.h"
+#include "base/text.h"
+#include "edge/http/wire/json.h"
 
 namespace quorate::edge::http {
 namespace {

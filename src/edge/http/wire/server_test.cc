@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The HTTP server over loopback, spoken to with raw sockets, so that the tests can misbehave.
-#include "edge/http/server.h"
+#include "edge/http/wire/server.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>

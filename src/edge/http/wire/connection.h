@@ -15,8 +15,8 @@
 #include <optional>
 #include <string>
 
-#include "edge/http/exchange.h"
-#include "edge/http/server.h"
+#include "edge/http/wire/exchange.h"
+#include "edge/http/wire/server.h"
 #include "edge/stream.h"
 
 namespace quorate::edge::http {

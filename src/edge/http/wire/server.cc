@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "edge/http/server.h"
+#include "edge/http/wire/server.h"
 
 #include <algorithm>
 #include <chrono>
 #include <ctime>
 
-#include "edge/http/connection.h"
-#include "edge/http/shared.h"
+#include "edge/http/wire/connection.h"
+#include "edge/http/wire/shared.h"
 
 namespace quorate::edge::http {
 namespace {

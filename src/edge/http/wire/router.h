@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "base/function.h"
-#include "edge/http/message.h"
-#include "edge/http/url.h"
+#include "edge/http/wire/message.h"
+#include "edge/http/wire/url.h"
 
 namespace quorate::edge::http {
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The input side: reading, parsing, dispatching, time-outs. The output side is in output.cc.
-#include "edge/http/connection.h"
+#include "edge/http/wire/connection.h"
 
 #include <algorithm>
 #include <cstring>
 
 #include "base/assert.h"
-#include "edge/http/live_exchange.h"
-#include "edge/http/shared.h"
+#include "edge/http/wire/live_exchange.h"
+#include "edge/http/wire/shared.h"
 
 namespace quorate::edge::http {
 namespace {

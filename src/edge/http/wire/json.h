@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// JsonWriter: JSON text appended to a string, without a tree in between; and base64, by which JSON
-// carries bytes that are not text.
+// JsonWriter: JSON text appended to a string, without a tree in between.
 //
 //   JsonWriter json(out);
 //   json.begin_object().field("ok", true).key("ids").begin_array().number(1).end_array();
 //   json.end_object();
 //
-// Text must be UTF-8 to make valid JSON; is_utf8() tells.
+// Text must be UTF-8 to make valid JSON; is_utf8() of base/text.h tells.
 #pragma once
 
 #include <concepts>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -60,10 +58,5 @@ class JsonWriter {
 
 // The text with its quotes.
 void append_json_text(std::string_view text, std::string& out);
-[[nodiscard]] bool is_utf8(std::string_view bytes);
-
-[[nodiscard]] std::string base64_encode(std::string_view bytes);
-// Padded or not; nothing for any other character.
-[[nodiscard]] std::optional<std::string> base64_decode(std::string_view text);
 
 }  // namespace quorate::edge::http

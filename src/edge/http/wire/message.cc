@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "edge/http/message.h"
+#include "edge/http/wire/message.h"
 
 #include <algorithm>
 
 #include "base/assert.h"
-#include "edge/http/exchange.h"
-#include "edge/http/json.h"
+#include "base/text.h"
+#include "edge/http/wire/exchange.h"
+#include "edge/http/wire/json.h"
 
 namespace quorate::edge::http {
 namespace {

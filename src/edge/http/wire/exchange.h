@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "edge/http/message.h"
+#include "edge/http/wire/message.h"
 
 namespace quorate::edge::http {
 

@@ -22,7 +22,7 @@
 #include "base/metrics.h"
 #include "base/status.h"
 #include "base/time.h"
-#include "edge/http/router.h"
+#include "edge/http/wire/router.h"
 #include "edge/listener.h"
 #include "env/clock.h"
 

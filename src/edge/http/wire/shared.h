@@ -11,7 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "edge/http/server.h"
+#include "edge/http/wire/server.h"
 
 namespace quorate::edge::http {
 
