@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Connection: one socket to one node, in the clear or under TLS, used in a blocking manner with a
+// time-out. Internal to the folder.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "clients/cpp/http_client.h"
+
+namespace quorate::client {
+
+// How far a try came, for that decides whether it may be repeated.
+enum class Reached : uint8_t { kNothing, kConnected, kSent, kAnswered };
+
+struct Attempt {
+  Reached reached = Reached::kNothing;
+  std::string problem;           // empty if answered
+  Answer answer;
+};
+
+class Connection {
+ public:
+  virtual ~Connection() = default;
+  [[nodiscard]] virtual Attempt attempt(const Call& call, Duration timeout) = 0;
+  // The server may have closed it meanwhile; a try on such a connection is not counted.
+  [[nodiscard]] virtual bool usable() const = 0;
+};
+
+[[nodiscard]] std::unique_ptr<Connection> make_connection(const Options& options,
+                                                          const std::string& node);
+
+}  // namespace quorate::client
