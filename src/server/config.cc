@@ -3,7 +3,8 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
+
+#include "base/text.h"
 
 namespace quorate::server {
 namespace {
@@ -46,13 +47,13 @@ class Collector {
   void add(Setting setting) {
     const ConfigKey* key = find_config_key(setting.name);
     if (key == nullptr) {
-      std::vector<std::string> known;
+      std::vector<std::string_view> known;
       for (const ConfigKey& each : config_keys()) {
-        known.emplace_back(each.name);
+        known.push_back(each.name);
       }
-      const std::optional<std::string> meant = closest(setting.name, known);
+      const std::string meant(closest(setting.name, known));
       problem(setting.origin, "there is no key '" + setting.name + "'" +
-                                  (meant ? "; did you mean '" + *meant + "'?" : ""));
+                                  (meant.empty() ? "" : "; did you mean '" + meant + "'?"));
       return;
     }
     if (setting.list != key->list) {
@@ -111,12 +112,12 @@ class Collector {
 
  private:
   void unknown_flag(const std::string& flag) {
-    std::vector<std::string> known;
+    std::vector<std::string> flags;
     for (const ConfigKey& each : config_keys()) {
-      known.push_back(flag_of(each.name));
+      flags.push_back(flag_of(each.name));
     }
-    const std::optional<std::string> meant = closest(flag, known);
-    problem(flag, "no such flag" + (meant ? "; did you mean " + *meant + "?" : ""));
+    const std::string meant(closest(flag, {flags.begin(), flags.end()}));
+    problem(flag, "no such flag" + (meant.empty() ? "" : "; did you mean " + meant + "?"));
   }
 
   std::map<std::string, Setting, std::less<>> settings_;
@@ -216,28 +217,6 @@ Result<Config> load_config(const ConfigSources& sources) {
     return Status(Code::kInvalidArgument, collector.problems());
   }
   return config;
-}
-
-std::optional<std::string> closest(std::string_view word, const std::vector<std::string>& known) {
-  std::optional<std::string> best;
-  size_t best_distance = word.size() / 3 + 2;  // further away is another word
-  for (const std::string& candidate : known) {
-    std::vector<size_t> row(candidate.size() + 1);
-    std::iota(row.begin(), row.end(), size_t{0});
-    for (size_t i = 0; i < word.size(); ++i) {
-      size_t diagonal = row[0]++;
-      for (size_t j = 0; j < candidate.size(); ++j) {
-        const size_t change = diagonal + (word[i] == candidate[j] ? 0 : 1);
-        diagonal = row[j + 1];
-        row[j + 1] = std::min({row[j] + 1, row[j + 1] + 1, change});
-      }
-    }
-    if (row.back() < best_distance) {
-      best_distance = row.back();
-      best = candidate;
-    }
-  }
-  return best;
 }
 
 std::string show_config(const ConfigSources& sources) {

@@ -106,10 +106,6 @@ struct ConfigSources {
 // All errors at once, one per line.
 [[nodiscard]] Result<Config> load_config(const ConfigSources& sources);
 
-// What is closest to `word` among `known` by edit distance, if it is close enough to be meant.
-[[nodiscard]] std::optional<std::string> closest(std::string_view word,
-                                                 const std::vector<std::string>& known);
-
 [[nodiscard]] Result<Address> parse_address(std::string_view text);
 // The effective configuration as a file; loading it gives the same configuration.
 [[nodiscard]] std::string show_config(const ConfigSources& sources);

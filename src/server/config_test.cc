@@ -162,11 +162,6 @@ TEST(config, every_key_has_a_default_that_it_takes) {
   EXPECT_EQ(flag_of("http.tls_key"), "--http-tls-key");
 }
 
-TEST(config, the_closest_word_is_found_if_any_is_close) {
-  EXPECT_EQ(closest("serve", {"server", "dev"}), "server");
-  EXPECT_EQ(closest("xyzzy", {"server", "dev"}), std::nullopt);
-}
-
 class FixedClock final : public env::Clock {
  public:
   [[nodiscard]] Instant now() const override { return Instant(); }

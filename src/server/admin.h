@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// NodeAdmin: the cluster pages' view of a node, and their verbs as commands to the meta group.
+#pragma once
+
+#include <string>
+
+#include "base/metrics.h"
+#include "edge/http/admin.h"
+#include "env/clock.h"
+#include "node/node.h"
+#include "os/loop.h"
+#include "os/net.h"
+#include "server/config.h"
+#include "service/meta/answers.h"
+#include "service/meta/commands.h"
+
+namespace quorate::server {
+
+class NodeAdmin final : public edge::http::Admin {
+ public:
+  // What it looks at; all must outlive it.
+  struct Parts {
+    const Config& config;
+    const env::Clock& clock;
+    const os::Loop& loop;
+    const os::Net& net;
+    node::Node& node;
+    Metrics& metrics;
+  };
+  explicit NodeAdmin(const Parts& parts);
+
+  [[nodiscard]] edge::http::ClusterStatus status() override;
+  [[nodiscard]] bool ready(std::string& why) override;
+  [[nodiscard]] std::string metrics_text() override;
+  [[nodiscard]] std::string leader_http(GroupId group) override;
+
+  void add_node(const edge::http::NodeRequest& request, Done done) override;
+  void remove_node(NodeId node, bool force, Done done) override;
+  void replace_node(NodeId source, NodeId target, Done done) override;
+  void transfer_leadership(GroupId group, NodeId target, Done done) override;
+  void rebalance(Done done) override;
+
+ private:
+  // Null while this node has no copy of the meta group, or that is not bootstrapped yet.
+  [[nodiscard]] const service::meta::Map* map() const;
+  [[nodiscard]] NodeId leader_of(GroupId group) const;
+  void list_nodes(edge::http::ClusterStatus& status) const;
+  void list_groups(edge::http::ClusterStatus& status) const;
+  void command(const service::meta::Command& command, Done done);
+  void collect();
+
+  Parts parts_;
+  const Instant begun_;
+};
+
+}  // namespace quorate::server

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/assembly.h"
+
+#include <algorithm>
+
+#include "base/prng.h"
+#include "edge/http/bind_cluster.h"
+#include "edge/http/bind_kv.h"
+#include "edge/http/docs_page.h"
+#include "server/admin.h"
+#include "server/version.h"
+#include "service/kv/state.h"
+#include "service/meta/state.h"
+
+namespace quorate::server {
+namespace {
+
+constexpr Duration kWatchInterval = Duration::millis(50);
+// How long a stop waits for other nodes to take over what this one leads; the rest of the time is
+// for requests under way.
+constexpr Duration kHandOverMost = Duration::seconds(3);
+
+wal::SyncPolicy sync_policy(const std::string& word) {
+  if (word == "interval") {
+    return wal::SyncPolicy::kInterval;
+  }
+  return word == "never" ? wal::SyncPolicy::kNever : wal::SyncPolicy::kAlways;
+}
+
+std::vector<node::Peer> initial_nodes(const Config& config) {
+  std::vector<node::Peer> peers;
+  for (const ClusterNode& node : config.cluster_nodes) {
+    peers.push_back({NodeId(node.id), node.raft.text(), node.http ? node.http->text() : "", ""});
+  }
+  if (peers.empty() && config.cluster_join.empty()) {
+    peers.push_back({NodeId(config.node),
+                     config.raft_advertise.value_or(config.raft_listen).text(),
+                     config.http_advertise.value_or(config.http_listen).text(), ""});
+  }
+  return peers;
+}
+
+}  // namespace
+
+void add_services(service::Registry& registry) {
+  registry.add(service::ServiceId::kMeta,
+               [] { return service::host<service::meta::State>(); });
+  registry.add(service::ServiceId::kKv, [] { return service::host<service::kv::State>(); });
+}
+
+node::Options node_options(const Config& config) {
+  node::Options options;
+  options.id = NodeId(config.node);
+  options.initial = initial_nodes(config);
+  for (const Address& seed : config.cluster_join) {
+    options.seeds.push_back(seed.text());
+  }
+  options.cluster_id = config.cluster_id;
+  options.groups = config.cluster_groups;
+  options.replication_factor = config.cluster_replication;
+  options.raft.election_timeout_min = config.election_timeout_min;
+  options.raft.election_timeout_max = config.election_timeout_max;
+  options.raft.heartbeat_interval = config.heartbeat_interval;
+  options.raft.lease_reads = config.lease_reads;
+  options.raft.quiet_after = config.quiet_after;
+  options.wal.sync = sync_policy(config.sync);
+  options.wal.sync_interval = config.sync_interval;
+  options.wal.segment_bytes = config.segment_bytes;
+  options.snapshot_log_bytes = config.snapshot_log_bytes;
+  return options;
+}
+
+Assembly::Assembly(const Config& config, const Log& log) : config_(config), log_(log) {}
+
+Result<std::unique_ptr<Assembly>> Assembly::open(const Config& config, const Log& log,
+                                                 const Options& options) {
+  std::unique_ptr<Assembly> assembly(new Assembly(config, log));
+  RETURN_IF_ERROR(assembly->open_node());
+  if (options.http) {
+    RETURN_IF_ERROR(assembly->open_http());
+  }
+  assembly->watch();
+  return assembly;
+}
+
+Assembly::~Assembly() {
+  // Connections hold answers that refer to the node, so they go first.
+  http_.reset();
+}
+
+Status Assembly::open_node() {
+  const Instant begun = clock_.now();
+  loop_ = std::make_unique<os::Loop>(os::Loop::Options{config_.loop_spin});
+  os::Disk::Options disk;
+  disk.engine = config_.disk_engine == "plain" ? os::Disk::EngineKind::kPlain
+                                               : os::Disk::EngineKind::kUring;
+  Result<std::unique_ptr<os::Disk>> opened_disk = os::Disk::open(*loop_, config_.data, disk);
+  RETURN_IF_ERROR(opened_disk);
+  disk_ = std::move(*opened_disk);
+
+  os::Net::Options net;
+  net.self = NodeId(config_.node);
+  net.cluster = config_.cluster_id;
+  net.listen = config_.raft_listen.text();
+  Result<std::unique_ptr<os::Net>> opened_net = os::Net::open(*loop_, net);
+  RETURN_IF_ERROR(opened_net);
+  net_ = std::move(*opened_net);
+
+  add_services(registry_);
+  node::Options options = node_options(config_);
+  options.seed = mix64(static_cast<uint64_t>(clock_.wall().micros()) ^ config_.node);
+  Result<std::unique_ptr<node::Node>> opened_node =
+      node::Node::open({clock_, *loop_, *disk_, *net_, registry_}, options);
+  RETURN_IF_ERROR(opened_node);
+  node_ = std::move(*opened_node);
+  for (const std::string& note : node_->recovery_notes()) {
+    log_.warning("recovery", {{"note", note}});
+  }
+  kv_ = std::make_unique<service::kv::Api>(*node_);
+  admin_ = std::make_unique<NodeAdmin>(
+      NodeAdmin::Parts{config_, clock_, *loop_, *net_, *node_, metrics_});
+  log_.info("open", {{"node", config_.node},
+                     {"data", config_.data},
+                     {"raft", config_.raft_listen.host + ":" + std::to_string(net_->port())},
+                     {"groups", node_->groups()},
+                     {"replicas", node_->group_ids().size()},
+                     {"took_ms", (clock_.now() - begun).millis()}});
+  return Status::success();
+}
+
+Status Assembly::open_http() {
+  edge::http::bind_kv(*kv_, clock_, router_);
+  edge::http::bind_cluster(*admin_, router_);
+  edge::http::bind_docs(router_, kVersion);
+  edge::http::ServerOptions options;
+  options.connections_max = config_.http_connections_max;
+  options.idle_timeout = config_.http_idle_timeout;
+  http_ = std::make_unique<edge::http::Server>(loop_->context(), clock_, router_, options,
+                                               &metrics_);
+  edge::ListenOptions listen;
+  listen.address = config_.http_listen.host;
+  listen.port = config_.http_listen.port;
+  listen.tls = {config_.http_tls_certificate, config_.http_tls_key,
+                config_.http_tls_client_authority};
+  const Result<uint16_t> port = http_->listen(listen);
+  RETURN_IF_ERROR(port);
+  http_port_ = *port;
+  log_.info("listen", {{"protocol", config_.tls() ? "https" : "http"},
+                       {"address", config_.http_listen.host + ":" + std::to_string(http_port_)}});
+  return Status::success();
+}
+
+// Says when the node becomes ready or ceases to be; a scrape sees it too, but not when.
+void Assembly::watch() {
+  std::string why;
+  const bool ready = admin_->ready(why);
+  if (ready != ready_) {
+    ready_ = ready;
+    if (ready) {
+      log_.info("ready", {{"node", config_.node}, {"leads", node_->led_groups()}});
+    } else if (!stopping_) {
+      log_.warning("unready", {{"node", config_.node}, {"why", why}});
+    }
+  }
+  loop_->start(clock_.now() + kWatchInterval, [this] { watch(); });
+}
+
+void Assembly::stop() {
+  if (stopping_) {
+    log_.warning("stop", {{"how", "at once"}});
+    loop_->stop();
+    return;
+  }
+  stopping_ = true;
+  log_.info("stop", {{"leads", node_->led_groups()}});
+  node_->give_up_leadership();
+  const Instant now = clock_.now();
+  const Instant deadline = now + config_.stop_timeout;
+  loop_->start(deadline, [this] {
+    log_.warning("stop", {{"how", "timeout"}, {"leads", node_->led_groups()}});
+    loop_->stop();
+  });
+  finish_stop(std::min(deadline, now + kHandOverMost));
+}
+
+// Waits until others lead, while this node still forwards; then ends the conversations.
+void Assembly::finish_stop(Instant deadline) {
+  if (node_->led_groups() > 0 && clock_.now() < deadline) {
+    loop_->start(clock_.now() + Duration::millis(10), [this, deadline] { finish_stop(deadline); });
+    return;
+  }
+  const auto end = [this] {
+    log_.info("stopped", {{"node", config_.node}, {"leads", node_->led_groups()}});
+    loop_->stop();
+  };
+  if (http_ == nullptr) {
+    end();
+  } else {
+    http_->drain(end);
+  }
+}
+
+}  // namespace quorate::server

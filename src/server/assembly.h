@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Assembly: one running node with all that it stands on and all that stands on it, put together
+// from a Config. The only place that knows concrete types; the server command, the embedded library
+// and the benches start from here.
+//
+//   loop -> disk, net -> node (with the machines of all services) -> services' apis -> HTTP
+//
+// They are built in this order and taken apart in the reverse one. open() blocks while the data
+// directory is recovered. Thread rule: everything on the thread that calls run(), but for
+// loop().post() and loop().stop().
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/function.h"
+#include "base/metrics.h"
+#include "base/status.h"
+#include "edge/http/wire/router.h"
+#include "edge/http/wire/server.h"
+#include "node/node.h"
+#include "os/clock.h"
+#include "os/disk.h"
+#include "os/loop.h"
+#include "os/net.h"
+#include "server/config.h"
+#include "server/log.h"
+#include "service/kv/api.h"
+#include "service/registry.h"
+
+namespace quorate::server {
+
+class NodeAdmin;
+
+// The machines of every service, for a node or a simulated one.
+void add_services(service::Registry& registry);
+
+[[nodiscard]] node::Options node_options(const Config& config);
+
+class Assembly {
+ public:
+  struct Options {
+    bool http = true;              // an embedded node may do without
+  };
+
+  // `log` must outlive it.
+  [[nodiscard]] static Result<std::unique_ptr<Assembly>> open(const Config& config, const Log& log,
+                                                              const Options& options);
+  ~Assembly();
+  Assembly(const Assembly&) = delete;
+  Assembly& operator=(const Assembly&) = delete;
+
+  // Turns the loop until stop() has done its work, or loop().stop().
+  void run() { loop_->run(); }
+  // Hands leaderships over, finishes requests under way, then ends run(). At most
+  // Config::stop_timeout; called again, at once.
+  void stop();
+
+  [[nodiscard]] os::Loop& loop() { return *loop_; }
+  [[nodiscard]] node::Node& node() { return *node_; }
+  [[nodiscard]] Metrics& metrics() { return metrics_; }
+  [[nodiscard]] service::kv::Api& kv() { return *kv_; }
+  [[nodiscard]] NodeAdmin& admin() { return *admin_; }
+  [[nodiscard]] const Config& config() const { return config_; }
+  // The ports in use; they differ from the configuration where that says 0.
+  [[nodiscard]] uint16_t http_port() const { return http_port_; }
+  [[nodiscard]] uint16_t raft_port() const { return net_->port(); }
+
+ private:
+  Assembly(const Config& config, const Log& log);
+
+  [[nodiscard]] Status open_node();
+  [[nodiscard]] Status open_http();
+  void watch();
+  void finish_stop(Instant deadline);
+
+  const Config config_;
+  const Log& log_;
+  os::Clock clock_;
+  Metrics metrics_;
+  std::unique_ptr<os::Loop> loop_;
+  std::unique_ptr<os::Disk> disk_;
+  std::unique_ptr<os::Net> net_;
+  service::Registry registry_;
+  std::unique_ptr<node::Node> node_;
+  std::unique_ptr<NodeAdmin> admin_;
+  std::unique_ptr<service::kv::Api> kv_;
+  edge::http::Router router_;
+  std::unique_ptr<edge::http::Server> http_;
+  uint16_t http_port_ = 0;
+  bool ready_ = false;
+  bool stopping_ = false;
+};
+
+}  // namespace quorate::server

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+// quorate dev: a cluster on this machine, in one terminal. Each node is a real process, started
+// from this same binary; its log lines come through a pipe and are printed with its name before
+// them. A node that is killed is started again, so that one can watch what a crash does.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <optional>
+
+#include "server/commands.h"
+
+namespace quorate::server {
+namespace {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+constexpr std::string_view kDevHelp =
+    R"(quorate dev [--nodes N] [--dir DIR] [--fresh] [--verbose] [-- --KEY VALUE...]
+
+Runs a cluster of N nodes (1 to 9; 3) on this machine, reachable from this machine only and open
+to all of its users. Ctrl-C stops it; its data stays in DIR (data/dev) for the next time.
+
+  --nodes N    how many nodes; fixed when the data directory is new
+  --dir DIR    where each node keeps its directory
+  --fresh      forget what an earlier run has left there
+  --verbose    all log lines, as the nodes write them
+  --           what follows goes to every node, as to 'quorate server'
+
+Node n serves HTTP on 127.0.0.1:800n and speaks to its peers on 127.0.0.1:900n.
+Kill one with 'kill -9' to see the others go on; it is started again after two seconds.
+)";
+
+struct DevOptions {
+  int nodes = 3;
+  std::string directory = "data/dev";
+  bool fresh = false;
+  bool verbose = false;
+  Words passed;
+};
+
+struct Child {
+  explicit Child(int n) : number(n) {}
+
+  int number = 0;
+  pid_t pid = 0;
+  int output = -1;              // the reading end of its log
+  std::string partial;          // a line that has no end yet
+  bool ready = false;
+  std::optional<SteadyTime> restart_at;
+};
+
+volatile sig_atomic_t interrupts = 0;
+void on_interrupt(int) { interrupts = interrupts + 1; }
+
+Result<DevOptions> parse(const Words& words) {
+  DevOptions options;
+  for (size_t i = 0; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    const bool takes_value = word == "--nodes" || word == "--dir";
+    if (takes_value && i + 1 == words.size()) {
+      return Status(Code::kInvalidArgument, word + " needs a value");
+    }
+    if (word == "--nodes") {
+      const std::string& text = words[++i];
+      const auto [end, error] =
+          std::from_chars(text.data(), text.data() + text.size(), options.nodes);
+      if (error != std::errc() || end != text.data() + text.size() || options.nodes < 1 ||
+          options.nodes > 9) {
+        return Status(Code::kInvalidArgument, "--nodes must be a number from 1 to 9");
+      }
+    } else if (word == "--dir") {
+      options.directory = words[++i];
+    } else if (word == "--fresh") {
+      options.fresh = true;
+    } else if (word == "--verbose") {
+      options.verbose = true;
+    } else if (word == "--") {
+      options.passed.assign(words.begin() + static_cast<long>(i) + 1, words.end());
+      break;
+    } else {
+      return Status(Code::kInvalidArgument, "no such flag: " + word + "\n" + std::string(kDevHelp));
+    }
+  }
+  return options;
+}
+
+Words arguments_of(int number, const DevOptions& options) {
+  std::string nodes;
+  for (int n = 1; n <= options.nodes; ++n) {
+    const std::string digit = std::to_string(n);
+    nodes += (n == 1 ? "" : ",") + digit + "=127.0.0.1:900" + digit + ",http=127.0.0.1:800" + digit;
+  }
+  const std::string digit = std::to_string(number);
+  Words words = {"quorate", "server", "--node", digit, "--data",
+                 options.directory + "/node" + digit, "--http-listen", "127.0.0.1:800" + digit,
+                 "--raft-listen", "127.0.0.1:900" + digit, "--cluster-nodes", nodes};
+  words.insert(words.end(), options.passed.begin(), options.passed.end());
+  return words;
+}
+
+class Cluster {
+ public:
+  explicit Cluster(DevOptions options) : options_(std::move(options)) {
+    colours_ = isatty(STDOUT_FILENO) == 1;
+    for (int n = 1; n <= options_.nodes; ++n) {
+      children_.emplace_back(n);
+    }
+  }
+
+  int run() {
+    for (Child& child : children_) {
+      start(child);
+    }
+    while (std::any_of(children_.begin(), children_.end(), [](const Child& child) {
+             return child.pid != 0 || child.restart_at.has_value();
+           })) {
+      pump();
+      reap();
+      if (interrupts > signals_sent_) {
+        stop_all();
+      }
+    }
+    std::cout << (failed_ ? "dev: stopped because a node failed\n" : "dev: stopped\n");
+    return failed_ ? 1 : 0;
+  }
+
+ private:
+  void start(Child& child) {
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_CLOEXEC) != 0) {
+      say("cannot make a pipe: " + std::string(std::strerror(errno)));
+      failed_ = true;
+      return;
+    }
+    child.restart_at.reset();
+    child.ready = false;
+    const Words words = arguments_of(child.number, options_);
+    child.pid = fork();
+    if (child.pid == 0) {
+      become_server(words, ends[1]);
+    }
+    ::close(ends[1]);
+    child.output = ends[0];
+    fcntl(child.output, F_SETFL, O_NONBLOCK);
+  }
+
+  [[noreturn]] static void become_server(const Words& words, int output) {
+    // Its own process group: ctrl-C reaches only this program, which then stops the nodes one
+    // after the other. Should this program die, they get the signal too.
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    dup2(output, STDOUT_FILENO);
+    dup2(output, STDERR_FILENO);
+    std::vector<char*> pointers;
+    for (const std::string& word : words) {
+      pointers.push_back(const_cast<char*>(word.c_str()));
+    }
+    pointers.push_back(nullptr);
+    execv("/proc/self/exe", pointers.data());
+    _exit(127);
+  }
+
+  // Waits for lines, at most long enough to notice a signal or an end soon.
+  void pump() {
+    std::vector<pollfd> waiting;
+    for (const Child& child : children_) {
+      if (child.output >= 0) {
+        waiting.push_back({child.output, POLLIN, 0});
+      }
+    }
+    poll(waiting.data(), waiting.size(), 100);
+    for (Child& child : children_) {
+      read_lines(child);
+    }
+  }
+
+  void read_lines(Child& child) {
+    std::array<char, 16384> bytes;
+    while (child.output >= 0) {
+      const ssize_t n = ::read(child.output, bytes.data(), bytes.size());
+      if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+      }
+      if (n <= 0) {
+        ::close(child.output);
+        child.output = -1;
+        return;
+      }
+      child.partial.append(bytes.data(), static_cast<size_t>(n));
+      for (size_t end; (end = child.partial.find('\n')) != std::string::npos;) {
+        show(child, std::string_view(child.partial).substr(0, end));
+        child.partial.erase(0, end + 1);
+      }
+    }
+  }
+
+  // "2026-01-31T12:00:00.123456Z info  ready node=1" -> "node1 | 12:00:00.123 info  ready node=1"
+  void show(Child& child, std::string_view line) {
+    static constexpr std::string_view kColours[] = {"\033[36m", "\033[32m", "\033[33m", "\033[35m",
+                                                    "\033[34m", "\033[96m", "\033[92m", "\033[93m",
+                                                    "\033[95m"};
+    const bool stamped = line.size() > 28 && line[10] == 'T' && line[26] == 'Z';
+    std::string text(options_.verbose || !stamped ? line : line.substr(28));
+    if (stamped && !options_.verbose) {
+      text.insert(0, std::string(line.substr(11, 12)) + " ");
+    }
+    const std::string name = "node" + std::to_string(child.number);
+    if (colours_) {
+      const bool loud = text.find(" warn ") != std::string::npos ||
+                        text.find(" error ") != std::string::npos;
+      std::cout << kColours[child.number - 1] << name << " |\033[0m "
+                << (loud ? "\033[1m" + text + "\033[0m" : text) << "\n";
+    } else {
+      std::cout << name << " | " << text << "\n";
+    }
+    std::cout.flush();
+    if (line.find(" info  ready ") != std::string_view::npos) {
+      child.ready = true;
+      welcome();
+    }
+  }
+
+  void reap() {
+    int status = 0;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+      const auto child = std::find_if(children_.begin(), children_.end(),
+                                      [pid](const Child& each) { return each.pid == pid; });
+      if (child != children_.end()) {
+        child->pid = 0;
+        read_lines(*child);
+        on_end(*child, status);
+      }
+    }
+    for (Child& child : children_) {
+      if (child.restart_at && std::chrono::steady_clock::now() >= *child.restart_at) {
+        start(child);
+      }
+    }
+  }
+
+  void on_end(Child& child, int status) {
+    const std::string name = "node " + std::to_string(child.number);
+    if (signals_sent_ > 0) {
+      return;
+    }
+    if (WIFSIGNALED(status)) {
+      say(name + " was killed by signal " + std::to_string(WTERMSIG(status)) +
+          "; it starts again in two seconds");
+      child.restart_at = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+      return;
+    }
+    say(name + " ended with code " + std::to_string(WEXITSTATUS(status)) + "; stopping the rest");
+    failed_ = true;
+    interrupts = interrupts + 1;
+  }
+
+  void stop_all() {
+    signals_sent_ = interrupts;
+    for (Child& child : children_) {
+      child.restart_at.reset();
+      if (child.pid != 0) {
+        kill(child.pid, signals_sent_ > 1 && !failed_ ? SIGKILL : SIGTERM);
+      }
+    }
+    say(signals_sent_ > 1 && !failed_ ? "killing the nodes" : "stopping; ctrl-C again kills");
+  }
+
+  void say(const std::string& text) {
+    std::cout << (colours_ ? "\033[1mdev: " + text + "\033[0m\n" : "dev: " + text + "\n");
+    std::cout.flush();
+  }
+
+  void welcome() {
+    const bool all = std::all_of(children_.begin(), children_.end(),
+                                 [](const Child& child) { return child.ready; });
+    if (!all || welcomed_) {
+      return;
+    }
+    welcomed_ = true;
+    const std::string last = std::to_string(options_.nodes);
+    say("ready: " + last + (options_.nodes == 1 ? " node" : " nodes") +
+        ". Open on this machine to all its users; no other machine can reach it.");
+    std::cout << "\n  HTTP        http://127.0.0.1:8001/docs" +
+                     (options_.nodes == 1 ? "" : "  (nodes 1-" + last + ": ports 8001-800" + last +
+                                                     ")") +
+                     "\n  status      quorate cluster status"
+                     "\n  write       quorate kv put greeting hello"
+                     "\n  read        quorate kv get greeting"
+                     "\n  by hand     curl -X PUT -d hello http://127.0.0.1:8001/v1/kv/greeting"
+                     "\n  data        " +
+                     options_.directory + "\n  stop        ctrl-C\n\n";
+    std::cout.flush();
+  }
+
+  const DevOptions options_;
+  std::vector<Child> children_;
+  int signals_sent_ = 0;
+  bool colours_ = false;
+  bool welcomed_ = false;
+  bool failed_ = false;
+};
+
+}  // namespace
+
+int dev_main(const Words& words) {
+  if (!words.empty() && (words[0] == "--help" || words[0] == "-h" || words[0] == "help")) {
+    std::cout << kDevHelp;
+    return 0;
+  }
+  Result<DevOptions> options = parse(words);
+  if (!options.ok()) {
+    std::cerr << "quorate: " << options.status().message() << "\n";
+    return 2;
+  }
+  std::error_code error;
+  for (int n = 1; n <= options->nodes; ++n) {
+    const std::string directory = options->directory + "/node" + std::to_string(n);
+    if (options->fresh) {
+      std::filesystem::remove_all(directory, error);
+    }
+    std::filesystem::create_directories(directory, error);
+    if (error) {
+      std::cerr << "quorate: cannot use " << directory << ": " << error.message() << "\n";
+      return 1;
+    }
+  }
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  return Cluster(std::move(*options)).run();
+}
+
+}  // namespace quorate::server

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// main of the only binary: finds the command and runs it.
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "server/commands.h"
+#include "server/version.h"
+
+#ifdef QUORATE_BENCH
+#include "bench/bench.h"
+#endif
+
+namespace {
+
+using quorate::server::Words;
+
+constexpr std::string_view kHelp = R"(Quorate: replicated keys and values on many Raft groups.
+
+Usage: quorate COMMAND [ARGUMENTS]
+
+  dev         a cluster of three nodes in this terminal, to try it out
+  server      one node of a cluster
+  config      check and show configurations
+  kv          put, get, delete and list keys of a running cluster
+  cluster     status and members of a running cluster
+  bench       measure this machine
+  version     print the version
+  help        this text; 'quorate help COMMAND' or 'quorate COMMAND --help' says more
+
+Start with: quorate dev
+)";
+
+struct CommandRow {
+  std::string_view name;
+  int (*run)(const Words& words);
+};
+
+int run_kv(const Words& words) {
+  quorate::cli::Io io = quorate::cli::standard_io();
+  return static_cast<int>(quorate::cli::kv_main(words, io));
+}
+
+int run_cluster(const Words& words) {
+  quorate::cli::Io io = quorate::cli::standard_io();
+  return static_cast<int>(quorate::cli::cluster_main(words, io));
+}
+
+#ifdef QUORATE_BENCH
+int run_bench(const Words& words) {
+  std::string name = "bench";
+  std::vector<char*> pointers = {name.data()};
+  for (const std::string& word : words) {
+    pointers.push_back(const_cast<char*>(word.c_str()));
+  }
+  pointers.push_back(nullptr);
+  return quorate::bench::bench_main(static_cast<int>(words.size()) + 1, pointers.data());
+}
+#else
+int run_bench(const Words&) {
+  std::cerr << "quorate: this binary was built without benches\n";
+  return 2;
+}
+#endif
+
+int run_version(const Words&) {
+  std::cout << "quorate " << quorate::server::kVersion << "\n";
+  return 0;
+}
+
+constexpr CommandRow kCommands[] = {
+    {"dev", quorate::server::dev_main},       {"server", quorate::server::server_main},
+    {"config", quorate::server::config_main}, {"kv", run_kv},
+    {"cluster", run_cluster},                 {"bench", run_bench},
+    {"version", run_version},                 {"--version", run_version},
+};
+
+int unknown(const std::string& name) {
+  std::vector<std::string_view> known;
+  for (const CommandRow& row : kCommands) {
+    known.push_back(row.name);
+  }
+  const std::string_view meant = quorate::closest(name, known);
+  std::cerr << "quorate: no such command: " << name;
+  if (!meant.empty()) {
+    std::cerr << "; did you mean " << meant << "?";
+  }
+  std::cerr << "\nSee: quorate help\n";
+  return 2;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  Words words(arguments + 1, arguments + count);
+  const bool helps = !words.empty() && (words[0] == "help" || words[0] == "--help" ||
+                                        words[0] == "-h");
+  if (words.empty() || (helps && words.size() == 1)) {
+    (words.empty() ? std::cerr : std::cout) << kHelp;
+    return words.empty() ? 2 : 0;
+  }
+  if (helps) {  // "help kv put" is "kv help put"
+    words.erase(words.begin());
+    words.insert(words.begin() + 1, "help");
+  }
+  const std::string name = words[0];
+  for (const CommandRow& row : kCommands) {
+    if (row.name == name) {
+      return row.run({words.begin() + 1, words.end()});
+    }
+  }
+  return unknown(name);
+}

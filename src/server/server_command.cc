@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// quorate server and quorate config.
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include "os/signals.h"
+#include "server/assembly.h"
+#include "server/commands.h"
+#include "server/version.h"
+
+namespace quorate::server {
+namespace {
+
+constexpr std::string_view kServerHelp =
+    R"(quorate server [--config FILE] [--KEY VALUE]...
+
+Runs one node in the foreground until SIGTERM or SIGINT; a second one ends it at once.
+Settings come from defaults, the file, the environment and flags; the later win:
+
+  quorate server --config /etc/quorate.conf
+  QUORATE_HTTP_LISTEN=0.0.0.0:8001 quorate server --data /var/lib/quorate
+  quorate server --node 1 --cluster-nodes '1=10.0.0.1:9001,2=10.0.0.2:9001,3=10.0.0.3:9001'
+  quorate server --node 4 --cluster-join 10.0.0.1:9001 --raft-listen 10.0.0.4:9004
+
+Keys, with their defaults ('quorate config show' prints them as a file):
+
+)";
+
+constexpr std::string_view kConfigHelp =
+    R"(quorate config check [FILE] [--KEY VALUE]...   exit 0 if a server would start with it
+quorate config show [FILE] [--KEY VALUE]...    the effective settings as a file, with origins
+quorate config keys                            all keys as a Markdown table
+)";
+
+std::string keys_help() {
+  std::string text;
+  for (const ConfigKey& key : config_keys()) {
+    std::string left = "  " + flag_of(key.name);
+    left.resize(std::max<size_t>(left.size() + 1, 40), ' ');
+    text += left + std::string(key.help);
+    text += key.fallback.empty() ? "\n" : " [" + std::string(key.fallback) + "]\n";
+  }
+  return text;
+}
+
+bool asks_help(const Words& words) {
+  return !words.empty() && (words[0] == "--help" || words[0] == "-h" || words[0] == "help");
+}
+
+int wrong_usage(const std::string& text) {
+  std::cerr << "quorate: " << text << "\n";
+  return 2;
+}
+
+// The number of this process in a file, for as long as it runs.
+class PidFile {
+ public:
+  explicit PidFile(std::string path) : path_(std::move(path)) {
+    if (!path_.empty()) {
+      std::ofstream(path_) << getpid() << "\n";
+    }
+  }
+  ~PidFile() {
+    if (!path_.empty()) {
+      unlink(path_.c_str());
+    }
+  }
+  PidFile(const PidFile&) = delete;
+  PidFile& operator=(const PidFile&) = delete;
+
+ private:
+  const std::string path_;
+};
+
+int run(const Config& config) {
+  os::ignore_broken_pipes();
+  const os::Clock clock;
+  const Log log(clock, config.log_level, standard_error_sink());
+  log.info("start", {{"version", kVersion}, {"node", config.node}, {"pid", getpid()}});
+  Result<std::unique_ptr<Assembly>> opened = Assembly::open(config, log, {});
+  if (!opened.ok()) {
+    log.error("failed", {{"why", opened.status().message()}});
+    return 1;
+  }
+  Assembly& assembly = **opened;
+  const PidFile pid(config.pid_file);
+  const os::Signals signals(assembly.loop(), {SIGTERM, SIGINT},
+                            [&assembly](int) { assembly.stop(); });
+  assembly.run();
+  return assembly.node().failure().ok() ? 0 : 1;
+}
+
+}  // namespace
+
+Result<ConfigSources> read_sources(Words words) {
+  ConfigSources sources;
+  sources.environment = [](const std::string& name) -> std::optional<std::string> {
+    const char* value = std::getenv(name.c_str());
+    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+  };
+  for (size_t i = 0; i < words.size();) {
+    if (words[i].starts_with("--config=")) {
+      sources.file_name = words[i].substr(9);
+      words.erase(words.begin() + static_cast<long>(i));
+    } else if (words[i] == "--config" && i + 1 < words.size()) {
+      sources.file_name = words[i + 1];
+      words.erase(words.begin() + static_cast<long>(i), words.begin() + static_cast<long>(i) + 2);
+    } else {
+      ++i;
+    }
+  }
+  sources.arguments = std::move(words);
+  if (!sources.file_name.empty()) {
+    std::ifstream file(sources.file_name, std::ios::binary);
+    sources.file_text.assign(std::istreambuf_iterator<char>(file),
+                             std::istreambuf_iterator<char>());
+    if (!file) {
+      return Status(Code::kNotFound, "cannot read " + sources.file_name);
+    }
+  }
+  return sources;
+}
+
+int server_main(const Words& words) {
+  if (asks_help(words)) {
+    std::cout << kServerHelp << keys_help();
+    return 0;
+  }
+  const Result<ConfigSources> sources = read_sources(words);
+  if (!sources.ok()) {
+    return wrong_usage(sources.status().message());
+  }
+  const Result<Config> config = load_config(*sources);
+  if (!config.ok()) {
+    return wrong_usage(config.status().message());
+  }
+  return run(*config);
+}
+
+int config_main(const Words& words) {
+  if (words.empty() || asks_help(words)) {
+    (words.empty() ? std::cerr : std::cout) << kConfigHelp;
+    return words.empty() ? 2 : 0;
+  }
+  if (words[0] == "keys") {
+    std::cout << config_table();
+    return 0;
+  }
+  if (words[0] != "check" && words[0] != "show") {
+    return wrong_usage("no such command: config " + words[0] + "\n" + std::string(kConfigHelp));
+  }
+  Words rest(words.begin() + 1, words.end());
+  if (!rest.empty() && !rest[0].starts_with("--")) {
+    rest.insert(rest.begin(), "--config");
+  }
+  const Result<ConfigSources> sources = read_sources(rest);
+  if (!sources.ok()) {
+    return wrong_usage(sources.status().message());
+  }
+  const Result<Config> config = load_config(*sources);
+  if (!config.ok()) {
+    return wrong_usage(config.status().message());
+  }
+  std::cout << (words[0] == "show" ? show_config(*sources) : "ok\n");
+  return 0;
+}
+
+}  // namespace quorate::server
