@@ -13,13 +13,10 @@ constexpr uint64_t kSign = uint64_t{1} << 63;
 }  // namespace
 
 // Big-endian with the sign turned over, so that bytes sort as stamps do.
-std::string Due::key_of(Stamp at, std::string_view item) {
+void Due::set_key(Stamp at, std::string_view item, std::string& key) {
   const uint64_t word = __builtin_bswap64(static_cast<uint64_t>(at.micros()) ^ kSign);
-  std::string key;
-  key.reserve(sizeof(word) + item.size());
-  key.append(reinterpret_cast<const char*>(&word), sizeof(word));
+  key.assign(reinterpret_cast<const char*>(&word), sizeof(word));
   key.append(item);
-  return key;
 }
 
 Stamp Due::stamp_of(std::string_view key) {
@@ -31,16 +28,17 @@ Stamp Due::stamp_of(std::string_view key) {
 
 void Due::add(Stamp at, std::string_view item) {
   ASSERT(at < Stamp::never() && item.size() <= kItemBytesMax);
-  order_.insert(entries_.make(key_of(at, item), {}));
+  set_key(at, item, key_);
+  order_.insert(entries_.make(key_, {}));
   if (at < next_) {
     next_ = at;
   }
 }
 
 void Due::remove(Stamp at, std::string_view item) {
-  const std::string key = key_of(at, item);
-  const OrderedIndex::Cursor cursor = order_.at_or_after(key);
-  ASSERT(cursor.valid() && entries_.key(cursor.ref()) == key, "removed what is not due");
+  set_key(at, item, key_);
+  const OrderedIndex::Cursor cursor = order_.at_or_after(key_);
+  ASSERT(cursor.valid() && entries_.key(cursor.ref()) == key_, "removed what is not due");
   const Ref ref = cursor.ref();
   order_.erase(ref);
   entries_.free(ref);
@@ -71,7 +69,8 @@ void Due::remove_first() {
 }
 
 bool Due::contains(Stamp at, std::string_view item) const {
-  const std::string key = key_of(at, item);
+  std::string key;
+  set_key(at, item, key);
   const OrderedIndex::Cursor cursor = order_.at_or_after(key);
   return cursor.valid() && entries_.key(cursor.ref()) == key;
 }

@@ -49,11 +49,12 @@ class Due {
   }
 
  private:
-  [[nodiscard]] static std::string key_of(Stamp at, std::string_view item);
+  static void set_key(Stamp at, std::string_view item, std::string& key);
   [[nodiscard]] static Stamp stamp_of(std::string_view key);
 
   Entries entries_;
   OrderedIndex order_;
+  std::string key_;               // in the making; kept for its capacity
   Stamp next_ = Stamp::never();   // asked for at every turn of the loop
 };
 

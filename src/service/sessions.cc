@@ -2,6 +2,7 @@
 #include "service/sessions.h"
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 
 #include "base/assert.h"
@@ -20,10 +21,26 @@ constexpr char kKeyedTag = 'k';
 constexpr uint8_t kTooLong = 0;
 constexpr uint8_t kKept = 1;
 
-void append_big_endian(std::string& out, uint64_t value) {
-  const uint64_t word = __builtin_bswap64(value);
-  out.append(reinterpret_cast<const char*>(&word), sizeof(word));
-}
+// A key of the table, built in place: several are made per command.
+class RecordKey {
+ public:
+  explicit RecordKey(char tag) { bytes_[0] = tag; }
+  RecordKey& big_endian(uint64_t value) {
+    const uint64_t word = __builtin_bswap64(value);
+    return raw({reinterpret_cast<const char*>(&word), sizeof(word)});
+  }
+  RecordKey& raw(std::string_view bytes) {
+    ASSERT(bytes.size() <= sizeof(bytes_) - size_);
+    std::memcpy(bytes_ + size_, bytes.data(), bytes.size());
+    size_ += bytes.size();
+    return *this;
+  }
+  operator std::string_view() const { return {bytes_, size_}; }  // NOLINT: that is what it is
+
+ private:
+  size_t size_ = 1;
+  char bytes_[1 + 2 * sizeof(uint64_t)];
+};
 
 uint64_t big_endian_at(std::string_view bytes, size_t offset) {
   uint64_t word = 0;
@@ -32,22 +49,13 @@ uint64_t big_endian_at(std::string_view bytes, size_t offset) {
   return __builtin_bswap64(word);
 }
 
-std::string session_key(SessionId id) {
-  std::string key(1, kSessionTag);
-  append_big_endian(key, id.value());
-  return key;
+RecordKey session_key(SessionId id) { return RecordKey(kSessionTag).big_endian(id.value()); }
+
+RecordKey answer_key(SessionId id, uint64_t sequence) {
+  return RecordKey(kAnswerTag).big_endian(id.value()).big_endian(sequence);
 }
 
-std::string answer_key(SessionId id, uint64_t sequence) {
-  std::string key(1, kAnswerTag);
-  append_big_endian(key, id.value());
-  append_big_endian(key, sequence);
-  return key;
-}
-
-std::string keyed_key(const CommandKey& key) {
-  return std::string(1, kKeyedTag) + std::string(key.view());
-}
+RecordKey keyed_key(const CommandKey& key) { return RecordKey(kKeyedTag).raw(key.view()); }
 
 // The same key with another request is a mistake of the client, not a retry.
 uint64_t fingerprint_of(const BatchCommand& command) {
@@ -193,7 +201,7 @@ void Sessions::keep_in_session(const BatchCommand& command, std::string_view ans
   ASSERT(found && command.sequence > floor_of(session.highest));
   const bool fits = answer.size() <= limits::kSessionAnswerBytesMax;
   const char mark = fits ? kKept : kTooLong;
-  const std::string key = answer_key(command.session, command.sequence);
+  const RecordKey key = answer_key(command.session, command.sequence);
   table_.put(table_.locate(key), {{&mark, 1}, fits ? answer : std::string_view()});
   if (command.sequence > session.highest) {
     session.highest = command.sequence;
@@ -211,7 +219,7 @@ void Sessions::keep_by_key(const BatchCommand& command, const Moment& moment,
   writer.stamp(due);
   writer.u64(fingerprint_of(command));
   writer.u8(fits ? kKept : kTooLong);
-  const std::string key = keyed_key(command.key);
+  const RecordKey key = keyed_key(command.key);
   const Table::Place place = table_.locate(key);
   ASSERT(!place.found(), "admit() gave its answer instead");
   table_.put(place, {head, fits ? answer : std::string_view()});
@@ -285,7 +293,7 @@ void Sessions::renew(SessionId id, Session& session, Stamp at) {
   if (session.end >= at + ttl) {
     return;
   }
-  const std::string key = session_key(id);
+  const RecordKey key = session_key(id);
   due_.remove(session.end, key);
   session.end = at + ttl + ttl / 8;
   due_.add(session.end, key);
@@ -297,7 +305,7 @@ void Sessions::close(SessionId id) {
   if (!load(id, session)) {
     return;
   }
-  const std::string key = session_key(id);
+  const RecordKey key = session_key(id);
   forget_answers(id, session.highest);
   due_.remove(session.end, key);
   table_.erase(key);
@@ -334,7 +342,7 @@ std::string Sessions::due_command(Stamp now) const {
 
 size_t Sessions::forget_answers(SessionId id, uint64_t through) {
   size_t forgotten = 0;
-  const std::string begin = answer_key(id, 0);
+  const RecordKey begin = answer_key(id, 0);
   const std::string_view prefix = std::string_view(begin).substr(0, 1 + sizeof(uint64_t));
   while (true) {
     const Table::Cursor first = table_.at_or_after(begin);
@@ -389,22 +397,40 @@ void Sessions::restore_begin() {
   keyed_count_ = 0;
 }
 
-Status Sessions::restore_piece(std::string_view piece) { return table_.restore_piece(piece); }
+Status Sessions::restore_piece(std::string_view piece) {
+  return table_.restore_piece(piece, this);
+}
 
-Status Sessions::restore_end() {
-  RETURN_IF_ERROR(table_.restore_end());
-  for (Table::Cursor at = table_.first(); at.valid(); at.next()) {
-    Reader reader(at.record());
-    if (at.key().front() == kSessionTag) {
-      reader.varint();
-      due_.add(reader.stamp(), at.key());
-      ++open_count_;
-    } else if (at.key().front() == kKeyedTag) {
-      due_.add(reader.stamp(), at.key());
-      ++keyed_count_;
+Status Sessions::restore_end() { return table_.restore_end(); }
+
+// The bytes are not verified yet, so nothing about them may be taken for granted.
+bool Sessions::on_restored(std::string_view key, std::string_view record) {
+  constexpr size_t kIdBytes = sizeof(uint64_t);
+  Reader reader(record);
+  if (key.size() == 1 + kIdBytes && key.front() == kSessionTag) {
+    reader.varint();
+    const Stamp end = reader.stamp();
+    reader.varint();
+    if (!reader.done() || end == Stamp::never()) {
+      return false;
     }
+    due_.add(end, key);
+    ++open_count_;
+    return true;
   }
-  return Status::success();
+  if (key.size() == 1 + CommandKey::kBytes && key.front() == kKeyedTag) {
+    const Stamp due = reader.stamp();
+    reader.u64();
+    reader.u8();
+    if (!reader.ok() || due == Stamp::never()) {
+      return false;
+    }
+    due_.add(due, key);
+    ++keyed_count_;
+    return true;
+  }
+  const bool is_answer = key.size() == 1 + 2 * kIdBytes && key.front() == kAnswerTag;
+  return (is_answer && !record.empty()) || (key == kCounterKey && record.size() == kIdBytes);
 }
 
 void Sessions::check_invariants() const {

@@ -53,7 +53,7 @@ struct SessionLease {
 // Of an encoded answer to OpenSession or TouchSession.
 [[nodiscard]] Result<SessionLease> decode_session_lease(std::string_view answer);
 
-class Sessions {
+class Sessions : private Table::RestoreObserver {
  public:
   enum class Gate : uint8_t {
     kRun,       // not seen before: run it, then keep() its answer
@@ -114,6 +114,7 @@ class Sessions {
   void renew(SessionId id, Session& session, Stamp at);
   size_t forget_answers(SessionId id, uint64_t through);
   [[nodiscard]] SessionId next_id();
+  bool on_restored(std::string_view key, std::string_view record) override;
 
   Table table_;
   Due due_;                  // items are keys of table_: sessions by lease, keyed answers by age

@@ -232,10 +232,11 @@ void Table::restore_begin() {
   restore_ = {};
 }
 
-Status Table::restore_piece(std::string_view piece) {
+Status Table::restore_piece(std::string_view piece, RestoreObserver* observer) {
   if (restore_.ended) {
     return piece.empty() ? Status::success() : restore_fail("bytes after the end of a table");
   }
+  restore_.observer = observer;
   restore_.pending.append(piece);
   return restore_entries();
 }
@@ -291,6 +292,10 @@ bool Table::restore_one(Reader& reader, Status& failure) {
   }
   if (restore_.count > 0 && key <= restore_.last_key) {
     failure = restore_fail("table entries out of order");
+    return false;
+  }
+  if (restore_.observer != nullptr && !restore_.observer->on_restored(key, record)) {
+    failure = restore_fail("a table entry that its machine would not have written");
     return false;
   }
   put(key, record);

@@ -106,10 +106,19 @@ class Table {
   [[nodiscard]] std::unique_ptr<SnapshotSource> freeze();
   [[nodiscard]] bool is_frozen() const { return freeze_ != nullptr; }
 
+  // Told of each entry that a restore brings, so that a machine can rebuild what it derives along
+  // with the pieces and not in one long step at the end. The bytes are not verified yet: false
+  // refuses an entry that the machine would not have written, and with it the image.
+  class RestoreObserver {
+   public:
+    virtual ~RestoreObserver() = default;
+    [[nodiscard]] virtual bool on_restored(std::string_view key, std::string_view record) = 0;
+  };
+
   // restore_begin() empties the table; pieces of the image may be cut anywhere; restore_end() tells
   // whether they were the whole of it. After a failure the table is empty.
   void restore_begin();
-  [[nodiscard]] Status restore_piece(std::string_view piece);
+  [[nodiscard]] Status restore_piece(std::string_view piece, RestoreObserver* observer = nullptr);
   [[nodiscard]] Status restore_end();
 
   void check_invariants() const;
@@ -129,6 +138,7 @@ class Table {
     std::string last_key;
     uint64_t count = 0;
     bool ended = false;
+    RestoreObserver* observer = nullptr;   // of the piece at hand
   };
 
   static uint64_t digest_of(std::string_view key, std::string_view record);

@@ -54,18 +54,28 @@ class TableKey {
 };
 
 struct TableKeyParts {
-  KeyspaceId keyspace;
-  RecordKind kind;
-  std::string_view name;
+  KeyspaceId keyspace = {};
+  RecordKind kind = RecordKind::kKey;
+  std::string_view name = {};
 };
+
+// The parse_... take bytes of an image, which are not verified yet: false if no State wrote them.
+[[nodiscard]] inline bool parse_key(std::string_view key, TableKeyParts& parts) {
+  Reader reader(key);
+  const uint64_t prefix = reader.varint();
+  parts.keyspace = KeyspaceId(static_cast<uint32_t>(prefix >> 1));
+  parts.kind = static_cast<RecordKind>(prefix & 1);
+  parts.name = reader.rest();
+  return reader.ok() && prefix >> 1 <= limits::kKeyspacesMax && !parts.name.empty() &&
+         parts.name.size() <= limits::kKeyBytesMax;
+}
 
 // Before: `key` was made by TableKey.
 [[nodiscard]] inline TableKeyParts parts_of(std::string_view key) {
-  Reader reader(key);
-  const uint64_t prefix = reader.varint();
-  ASSERT(reader.ok());
-  return {KeyspaceId(static_cast<uint32_t>(prefix >> 1)), static_cast<RecordKind>(prefix & 1),
-          reader.rest()};
+  TableKeyParts parts;
+  const bool is_key = parse_key(key, parts);
+  ASSERT(is_key);
+  return parts;
 }
 
 // The part of a key's record before its value.
@@ -101,20 +111,26 @@ class KeyHeader {
   char bytes_[1 + 3 * 10 + 8];
 };
 
-// Before: `record` was put together from a KeyHeader and a value. The key is left empty.
-[[nodiscard]] inline Item item_of(std::string_view record) {
+[[nodiscard]] inline bool parse_item(std::string_view record, Item& item) {
   Reader reader(record);
   const uint8_t flags = reader.u8();
-  Item item;
   item.modified = reader.id<Revision>();
-  item.created = item.modified - reader.varint();
+  const uint64_t age = reader.varint();
+  item.created = item.modified - age;
   item.version = reader.varint();
-  if ((flags & KeyHeader::kHasEnd) != 0) {
+  if (flags == KeyHeader::kHasEnd) {
     item.expires = reader.stamp();
   }
-  ASSERT(reader.ok() && item.found());
   item.value = reader.rest();
   item.value_bytes = item.value.size();
+  return reader.ok() && flags <= KeyHeader::kHasEnd && age <= item.modified.value() && item.found();
+}
+
+// Before: `record` was put together from a KeyHeader and a value. The key is left empty.
+[[nodiscard]] inline Item item_of(std::string_view record) {
+  Item item;
+  const bool is_item = parse_item(record, item);
+  ASSERT(is_item);
   return item;
 }
 
@@ -135,14 +151,20 @@ struct Bucket {
   return bytes;
 }
 
-[[nodiscard]] inline Bucket bucket_of(std::string_view record) {
+[[nodiscard]] inline bool parse_bucket(std::string_view record, Bucket& bucket) {
   Reader reader(record);
-  Bucket bucket;
   bucket.end = reader.stamp();
   bucket.filled_at = reader.stamp();
   bucket.micro_tokens = reader.varint();
   bucket.remainder = reader.varint();
-  ASSERT(reader.done());
+  return reader.done();
+}
+
+// Before: `record` was made by encode_bucket().
+[[nodiscard]] inline Bucket bucket_of(std::string_view record) {
+  Bucket bucket;
+  const bool is_bucket = parse_bucket(record, bucket);
+  ASSERT(is_bucket);
   return bucket;
 }
 

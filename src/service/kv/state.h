@@ -31,7 +31,7 @@
 
 namespace quorate::service::kv {
 
-class State {
+class State : private Table::RestoreObserver {
  public:
   using Command = kv::Command;
   using Query = kv::Query;
@@ -122,7 +122,7 @@ class State {
   void expire_first();
   [[nodiscard]] Status keep_item(Item item, Item& kept);
   void count(KeyspaceId keyspace, int keys, int64_t bytes);
-  void rebuild_derived();
+  bool on_restored(std::string_view key, std::string_view record) override;
 
   Table table_;
   Due due_;

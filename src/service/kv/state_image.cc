@@ -62,7 +62,7 @@ Status State::restore_piece(std::string_view piece) {
   if (piece.empty()) {
     return Status::success();
   }
-  if (Status status = table_.restore_piece(piece); !status.ok()) {
+  if (Status status = table_.restore_piece(piece, this); !status.ok()) {
     restore_begin();
     return status;
   }
@@ -83,19 +83,29 @@ Status State::restore_end() {
   revision_ = revision;
   history_.reset(revision_);
   restore_header_.clear();
-  rebuild_derived();
   return Status::success();
 }
 
-void State::rebuild_derived() {
-  for (Table::Cursor at = table_.first(); at.valid(); at.next()) {
-    const TableKeyParts parts = parts_of(at.key());
-    set_due(at.key(), Stamp::never(), end_of(at.key(), at.record()));
-    if (parts.kind == RecordKind::kKey) {
-      const uint64_t bytes = parts.name.size() + item_of(at.record()).value_bytes;
-      count(parts.keyspace, 1, static_cast<int64_t>(bytes));
-    }
+bool State::on_restored(std::string_view key, std::string_view record) {
+  TableKeyParts parts;
+  if (!parse_key(key, parts)) {
+    return false;
   }
+  if (parts.kind == RecordKind::kBucket) {
+    Bucket bucket;
+    if (!parse_bucket(record, bucket)) {
+      return false;
+    }
+    set_due(key, Stamp::never(), bucket.end);
+    return true;
+  }
+  Item item;
+  if (!parse_item(record, item)) {
+    return false;
+  }
+  set_due(key, Stamp::never(), item.expires);
+  count(parts.keyspace, 1, static_cast<int64_t>(parts.name.size() + item.value_bytes));
+  return true;
 }
 
 uint64_t State::digest() const {
