@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// bench core: what the consensus core does, end to end: real nodes, their own log files, loopback
+// TCP, a sync for every commit. One function per row of the table.
+#include "bench/core.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+
+#include "base/hash.h"
+#include "bench/bare.h"
+#include "bench/core_bench.h"
+#include "service/kv/commands.h"
+#include "service/kv/state.h"
+
+namespace quorate::bench {
+
+HostOptions CoreBench::fresh(uint32_t groups) {
+  HostOptions options;
+  options.groups = groups;
+  options.directory = directory_ + "/cluster" + std::to_string(++clusters_);
+  options.port = static_cast<uint16_t>(20'000 + (getpid() * 37 + clusters_ * 101) % 20'000);
+  return options;
+}
+
+void CoreBench::put1() {
+  const int rounds = quick_ ? 1000 : 5000;
+  const Latency sync = measure_bare_sync(directory_, rounds);
+  const Latency bare = measure_bare_round(directory_, rounds);
+  Cluster cluster(fresh(1), 3);
+  LoadOptions options;
+  options.clients = 1;
+  const LoadResult result = run_load(cluster, options, span(5000, 2000));
+  const Latency after = measure_bare_sync(directory_, rounds);
+  const double base = (sync.p50_us + after.p50_us) / 2;
+  const double p50 = static_cast<double>(result.latency.quantile(500'000)) / 1000.0;
+  char text[160];
+  std::snprintf(text, sizeof(text), "; fdatasync p50 %.0f p99 %.0f us; bare round %.0f us = %.2f x",
+                base, sync.p99_us, bare.p50_us, base > 0 ? bare.p50_us / base : 0);
+  add({"put1_p50_x", "one client, durable put, 3 nodes, p50 over the fdatasync of the run",
+       base > 0 ? p50 / base : 0, "x", 2.4, Better::kLower, result.note() + text});
+}
+
+LoadResult CoreBench::load64(uint32_t members, uint32_t groups) {
+  Cluster cluster(fresh(groups), members);
+  LoadOptions options;
+  options.clients = 64;
+  return run_load(cluster, options, span(6000, 2000));
+}
+
+void CoreBench::put64() {
+  const LoadResult result = load64(3, 12);
+  add({"put64", "64 clients in the leader's process, 256 B, 3 nodes", result.per_second(), "op/s",
+       120'000, Better::kHigher, result.note()});
+}
+
+void CoreBench::bulk(uint32_t members) {
+  HostOptions host = fresh(4);
+  host.snapshot_mb = 512;
+  Cluster cluster(host, members);
+  LoadOptions many;
+  many.clients = 16;
+  many.batch = 500;
+  many.value_bytes = 16;
+  const LoadResult result = run_load(cluster, many, span(5000, 2000));
+  LoadOptions piped;
+  piped.clients = 4096;
+  piped.value_bytes = 16;
+  const LoadResult pipelined = run_load(cluster, piped, span(4000, 1500));
+  char text[160];
+  std::snprintf(text, sizeof(text), "; single puts, 4096 in flight: %.0f op/s, ",
+                pipelined.per_second());
+  add({members == 1 ? "bulk1" : "bulk3",
+       members == 1 ? "put_many of 500, 16 B values, 1 node"
+                    : "put_many of 500, 16 B values, 3 nodes",
+       result.per_second(), "op/s", members == 1 ? 1.5e6 : 3e5, Better::kHigher,
+       result.note() + text + pipelined.note()});
+}
+
+void CoreBench::lease_reads() {
+  Cluster cluster(fresh(12), 3);
+  LoadOptions fill;
+  fill.clients = 64;
+  fill.keys = 10'000;
+  (void)run_load(cluster, fill, Duration::millis(1500));
+  Host& host = cluster.host();
+  std::vector<std::string> keys;
+  for (int i = 0; i < 10'000; ++i) {
+    char key[24];
+    std::snprintf(key, sizeof(key), "key%09d", i);
+    keys.push_back(key);
+  }
+  const Instant end = host.clock.now() + span(3000, 1000);
+  const Instant begun = host.clock.now();
+  uint64_t reads = 0;
+  uint64_t found = 0;
+  uint64_t refused = 0;
+  // Reads go in slices of a millisecond, so that the node's loop keeps its lease alive in between.
+  while (host.clock.now() < end) {
+    for (int i = 0; i < 2000; ++i) {
+      const std::string& key = keys[reads++ % keys.size()];
+      const service::LocalRead here =
+          host.node->read_here(host.node->group_of_slot(slot_of(key)), service::ServiceId::kKv, {});
+      const auto* state = service::typed<service::kv::State>(here.machine);
+      if (state == nullptr) {
+        ++refused;
+        continue;
+      }
+      found += state->get({}, key, here.now).found() ? 1 : 0;
+    }
+    host.loop.turn();
+  }
+  const double seconds = static_cast<double>((host.clock.now() - begun).micros()) / 1e6;
+  char text[120];
+  std::snprintf(text, sizeof(text), "found %.1f %%, lease not at hand %.2f %%",
+                100.0 * static_cast<double>(found) / static_cast<double>(reads),
+                100.0 * static_cast<double>(refused) / static_cast<double>(reads));
+  add({"lease_reads", "linearizable gets by lease, in the leader's process, slot lookup included",
+       static_cast<double>(reads - refused) / seconds, "op/s", 3'000'000, Better::kHigher, text});
+}
+
+void CoreBench::scale() {
+  const double three = load64(3, 12).per_second();
+  const LoadResult five = load64(5, 12);
+  const LoadResult seven = load64(7, 12);
+  add({"scale5", "put64 with 5 nodes against 3 nodes", five.per_second() / three, "x", 0.55,
+       Better::kHigher, five.note()});
+  add({"scale7", "put64 with 7 nodes against 3 nodes", seven.per_second() / three, "x", 0.4,
+       Better::kHigher, seven.note()});
+}
+
+double CoreBench::groups_throughput(uint32_t groups, std::string& note) {
+  Cluster cluster(fresh(groups), 3);
+  LoadOptions options;
+  options.clients = 4096;
+  options.value_bytes = 128;
+  options.by_slot = false;
+  const LoadResult result = run_load(cluster, options, span(6000, 2500));
+  note = result.note();
+  return result.per_second();
+}
+
+void CoreBench::many_groups() {
+  std::string few_note;
+  std::string many_note;
+  const double few = groups_throughput(48, few_note);
+  const double many = groups_throughput(4096, many_note);
+  char text[120];
+  std::snprintf(text, sizeof(text), "48: %.0f op/s, 4096: %.0f op/s; ", few, many);
+  add({"groups4096_x", "4096 clients, 128 B: throughput of 48 groups over that of 4096",
+       many > 0 ? few / many : 99, "x", 2, Better::kLower, text + many_note});
+}
+
+void CoreBench::idle_groups() {
+  HostOptions options = fresh(quick_ ? 2'000 : 10'000);
+  options.quiet_after_ms = 1000;
+  Cluster cluster(options, 3);
+  Host& host = cluster.host();
+  host.run_for(Duration::seconds(quick_ ? 4 : 10));
+  const double cpu = cluster.cpu_seconds();
+  const int64_t span_ms = quick_ ? 3000 : 10'000;
+  host.run_for(Duration::millis(span_ms));
+  const double used = (cluster.cpu_seconds() - cpu) / 3 / (static_cast<double>(span_ms) / 1000);
+  double greatest = resident_mb_of(getpid());
+  for (const std::unique_ptr<Child>& child : cluster.children()) {
+    greatest = std::max(greatest, child->resident_mb());
+  }
+  const std::string note = std::to_string(options.groups) + " groups";
+  add({"idle_groups_cpu", "idle groups, share of one core per node", used * 100, "%", 2,
+       Better::kLower, note});
+  add({"idle_groups_mb", "idle groups, resident memory of the largest node", greatest, "MB", 100,
+       Better::kLower, note});
+}
+
+void CoreBench::idle() {
+  Cluster cluster(fresh(12), 3);
+  cluster.host().run_for(Duration::seconds(2));
+  double greatest = 0;
+  for (const std::unique_ptr<Child>& child : cluster.children()) {
+    greatest = std::max(greatest, child->resident_mb());
+  }
+  add({"idle_mb", "idle node, 12 groups, resident", greatest, "MB", 30, Better::kLower, ""});
+}
+
+int run_core(const Arguments& arguments) {
+  namespace fs = std::filesystem;
+  const fs::path root =
+      arguments.directory.empty() ? fs::path("bench-data") : fs::path(arguments.directory);
+  const fs::path directory = fs::absolute(root) / ("core-" + std::to_string(getpid()));
+  fs::create_directories(directory);
+  Report report("core");
+  std::printf(
+      "bench core: nodes are processes with their own logs, over loopback TCP; the load runs\n"
+      "in the leader's process unless a row says otherwise\n");
+  describe_machine(report);
+  const Latency sync = measure_bare_sync(directory.string(), arguments.quick ? 1000 : 3000);
+  report.fact("fdatasync_p50_us", std::to_string(sync.p50_us));
+  report.fact("fdatasync_p99_us", std::to_string(sync.p99_us));
+  report.header();
+  CoreBench bench(report, arguments, directory.string());
+  const std::pair<const char*, std::function<void()>> rows[] = {
+      {"put1_p50_x", [&] { bench.put1(); }},
+      {"put64", [&] { bench.put64(); }},
+      {"bulk3", [&] { bench.bulk(3); }},
+      {"bulk1", [&] { bench.bulk(1); }},
+      {"lease_reads", [&] { bench.lease_reads(); }},
+      {"scale", [&] { bench.scale(); }},
+      {"failover", [&] { bench.failover(); }},
+      {"groups4096_x", [&] { bench.many_groups(); }},
+      {"idle_groups", [&] { bench.idle_groups(); }},
+      {"restart_s", [&] { bench.restart(); }},
+      {"idle_mb", [&] { bench.idle(); }},
+  };
+  for (const auto& [id, row] : rows) {
+    if (arguments.only.empty() || arguments.only == id) {
+      row();
+    }
+  }
+  fs::remove_all(directory);
+  if (!arguments.json.empty() && !report.write_json(arguments.json)) {
+    std::fprintf(stderr, "bench: cannot write %s\n", arguments.json.c_str());
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace quorate::bench
