@@ -158,7 +158,8 @@ void Table::insert(const Place& place, const RecordParts& record) {
 
 void Table::replace(const Place& place, const RecordParts& record) {
   const std::string_view old = entries_.record(place.ref_);
-  digest_ -= digest_of(place.key_, old);
+  const uint64_t key_hash = hash64(place.key_);   // as in digest_of(), once for both
+  digest_ -= hash64(old, key_hash);
   bytes_ -= old.size();
   Ref ref = place.ref_;
   if (!entries_.assign(ref, record)) {
@@ -167,7 +168,7 @@ void Table::replace(const Place& place, const RecordParts& record) {
     order_.replace(place.ref_, ref);
     entries_.free(place.ref_);
   }
-  digest_ += digest_of(place.key_, entries_.record(ref));
+  digest_ += hash64(entries_.record(ref), key_hash);
   bytes_ += record.size();
 }
 
