@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
+
+#include "base/mutant.h"
 
 namespace quorate::raft::testing {
 
@@ -444,6 +447,12 @@ std::string render(const Message& message) {
   out += message.reject ? " reject" : "";
   out += message.flag ? " flag" : "";
   return out;
+}
+
+void choose_mutant() {
+  if (const char* mutant = std::getenv("QUORATE_MUTANT")) {
+    set_mutant(mutant);
+  }
 }
 
 TEST(cluster, three_replicas_elect_a_leader_and_commit) {

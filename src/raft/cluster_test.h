@@ -116,5 +116,7 @@ class Cluster {
 };
 
 [[nodiscard]] std::string render(const Message& message);
+// Activates the mutant that QUORATE_MUTANT names, in a build that has mutants.
+void choose_mutant();
 
 }  // namespace quorate::raft::testing

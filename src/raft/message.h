@@ -25,10 +25,12 @@ enum class MessageKind : uint8_t {
   kAppend = 5,           // index, log_term: entry before `entries`; commit; context: round
   kAppendAnswer = 6,     // index: match, or on reject the refused previous index; hint_index,
                          // hint_term: where to try next; context: round
-  kHeartbeat = 7,        // commit; context: round; flag: go quiet
-  kHeartbeatAnswer = 8,  // context: round; index: last durable entry
-  kReadIndex = 9,        // context: the asker's number (follower to leader)
-  kReadIndexAnswer = 10, // context; index: what must be applied; reject
+  kHeartbeat = 7,        // commit; context: round (zero: no answer wanted); flag: go quiet;
+                         // offset: the greatest priority among the other voters, zigzag
+  kHeartbeatAnswer = 8,  // context: round; index: last durable entry; commit: last applied one;
+                         // hint_index: our logs agree through here; offset: own priority, zigzag
+  kReadIndex = 9,        // context: the asker's number (follower to leader); flag: by a round
+  kReadIndexAnswer = 10, // context; index: what must be applied; commit; reject
   kTimeoutNow = 11,      // transfer: start an election at once
   kSnapshot = 12,        // snapshot meta; offset, data, flag: last chunk
   kSnapshotAnswer = 13,  // index: of the snapshot; offset: what is wanted next; reject; flag: done

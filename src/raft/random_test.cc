@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "base/mutant.h"
 #include "raft/cluster_test.h"
 #include "raft/config_change.h"
 
@@ -410,9 +409,7 @@ uint64_t number_from_environment(const char* name, uint64_t fallback) {
 }
 
 TEST(random_histories, keep_every_promise) {
-  if (const char* mutant = std::getenv("QUORATE_MUTANT")) {
-    set_mutant(mutant);
-  }
+  choose_mutant();
   const uint64_t first = number_from_environment("RAFT_SEED", 1);
   const uint64_t seeds = number_from_environment("RAFT_SEEDS", 300);
   uint64_t committed = 0;

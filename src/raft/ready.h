@@ -62,7 +62,9 @@ struct PersistPoint {
 
 struct Ready {
   std::optional<HardState> hard_state;
-  std::vector<Entry> entries;        // contiguous; the first may replace what was there before
+  // Contiguous; the first may replace what was there before, with all that follows it. Or the
+  // entries of a hole, found again (same index, same term): they replace nothing after them.
+  std::vector<Entry> entries;
   std::vector<Message> messages;
   std::vector<Message> after_persist;
   PersistPoint persist_through;

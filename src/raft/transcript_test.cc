@@ -430,6 +430,7 @@ class RaftScript : public quorate::testing::Script {
 };
 
 TEST(raft, transcripts) {
+  choose_mutant();
   quorate::testing::check_transcripts(QUORATE_TESTDATA,
                                       [] { return std::make_unique<RaftScript>(); });
 }
