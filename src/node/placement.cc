@@ -55,7 +55,12 @@ static_assert(static_cast<int>(meta::MemberKind::kWitness) ==
 }  // namespace
 
 Placement::Placement(Node& node, env::Clock& clock, env::Timer& timer, PlacementOptions options)
-    : node_(node), clock_(clock), timer_(timer), options_(std::move(options)), now_(clock.now()) {
+    : node_(node),
+      api_(node),
+      clock_(clock),
+      timer_(timer),
+      options_(std::move(options)),
+      now_(clock.now()) {
   node_.set_observer([this](GroupId group) { restless_.insert(group); });
   node_.set_routes([this](GroupId group) { return routes(group); });
   node_.create_group(meta::kMetaGroup);
@@ -359,19 +364,15 @@ void Placement::say(const meta::Command& command) {
 }
 
 void Placement::propose(const meta::Command& command, Done done) {
-  const std::string body = meta::encode_command(command);
-  service::Command proposed;
-  proposed.group = meta::kMetaGroup;
-  proposed.service = service::ServiceId::kMeta;
-  proposed.body = body;
-  proposed.timeout = kSayTimeout;
-  node_.propose(proposed, [alive = alive_, done = std::move(done)](
-                              const Status& status, std::string_view answer,
-                              const service::Origin&) mutable {
-    if (*alive) {
-      done(status.ok() ? meta::decode_answer(answer) : meta::Answer(status));
-    }
-  });
+  api_.apply(
+      command,
+      [alive = alive_, done = std::move(done)](meta::Answer answer,
+                                               const service::Origin&) mutable {
+        if (*alive) {
+          done(std::move(answer));
+        }
+      },
+      kSayTimeout);
 }
 
 }  // namespace quorate::node

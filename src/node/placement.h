@@ -32,7 +32,7 @@
 #include "env/clock.h"
 #include "env/timer.h"
 #include "node/node.h"
-#include "service/meta/answers.h"
+#include "service/meta/api.h"
 #include "service/meta/commands.h"
 #include "service/meta/plan.h"
 #include "service/meta/state.h"
@@ -106,6 +106,7 @@ class Placement {
   void arm();
 
   Node& node_;
+  service::meta::Api api_;
   env::Clock& clock_;
   env::Timer& timer_;
   const PlacementOptions options_;

@@ -103,6 +103,13 @@ TEST(meta_codec, every_query_and_answer_comes_back_as_it_was) {
   EXPECT_EQ(decode_answer(refusal).status(), Status(Code::kNotFound, "no"));
 }
 
+// What lies in logs may not change its meaning: version 1, AddNode, id 4, three addresses, label,
+// weight 70, replaces 2.
+TEST(meta_codec, the_bytes_of_version_one_stay) {
+  EXPECT_EQ(encode_command(AddNode{{NodeId(4), {"a:1", "b:2", ""}, "r", 70}, NodeId(2)}),
+            std::string("\x01\x02\x04\x03" "a:1\x03" "b:2\x00\x01" "rF\x02", 16));
+}
+
 TEST(meta_codec, a_cut_or_lengthened_command_is_refused) {
   for (const Command& command : every_command()) {
     const std::string bytes = encode_command(command);
