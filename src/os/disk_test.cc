@@ -344,6 +344,34 @@ TEST(SyncPace, the_loop_waits_only_for_small_batches_on_a_disk_that_has_proved_f
   EXPECT_FALSE(pace.may_block(1)) << "the proofs must come in a row";
 }
 
+TEST(Disk, without_io_uring_the_plain_engine_serves) {
+  char pattern[] = "/tmp/quorate-disk-XXXXXX";
+  ASSERT_NE(::mkdtemp(pattern), nullptr);
+  Loop loop;
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int lowest = ::dup(0);
+  ::close(lowest);
+  // Room for the root and the lock, not for a ring.
+  rlimit tight = before;
+  tight.rlim_cur = static_cast<rlim_t>(lowest) + 2;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &tight), 0);
+  Result<std::unique_ptr<Disk>> disk = Disk::open(loop, pattern);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_TRUE(disk.ok()) << disk.status().to_string();
+  EXPECT_EQ((*disk)->engine(), EngineKind::kPlain);
+  bool done = false;
+  {
+    const std::unique_ptr<env::File> file =
+        std::move((*disk)->open("f", OpenMode::kCreate)).value();
+    file->write(0, {"x"}, Sync::kData, [&](Status status) { done = status.ok(); });
+    loop.turn();
+  }
+  EXPECT_TRUE(done);
+  disk->reset();
+  std::filesystem::remove_all(pattern);
+}
+
 // A sync that fails cannot be made to happen on a healthy disk; the state that must follow can.
 TEST(FileState, after_a_failed_sync_no_later_write_succeeds) {
   char pattern[] = "/tmp/quorate-file-XXXXXX";

@@ -68,7 +68,6 @@ class PlainEngine final : public Engine {
     }
   }
 
-  void settle(FileState&) override {}  // nothing is ever left with the kernel
   void close() override {
     alive_.reset();
     files_.clear();
@@ -194,8 +193,8 @@ std::shared_ptr<Engine> make_plain_engine(Loop& loop) {
 }
 
 File::~File() {
+  // The kernel may be at a sync still; it holds its own reference to the file, and no bytes of ours.
   state_->open = false;
-  engine_->settle(*state_);
   state_->queued.clear();
 }
 

@@ -79,9 +79,7 @@ class Engine {
   virtual ~Engine() = default;
   // The file has writes queued. Harmless if it is known already.
   virtual void schedule(const std::shared_ptr<FileState>& file) = 0;
-  // Returns when the kernel does nothing for this file any more. No callback runs.
-  virtual void settle(FileState& file) = 0;
-  // The Disk ends: settles all files; no callback runs from here on, whatever Files remain.
+  // The Disk ends: no callback runs from here on, whatever Files remain.
   virtual void close() = 0;
 
   [[nodiscard]] const Counters& counters() const { return counters_; }

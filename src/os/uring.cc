@@ -46,7 +46,6 @@ class UringEngine final : public Engine, public std::enable_shared_from_this<Uri
     scheduled_.push_back(file);
     defer_run();
   }
-  void settle(FileState& file) override;
   void close() override;
 
  private:
@@ -125,7 +124,6 @@ void UringEngine::defer_run() {
 
 void UringEngine::run() {
   deferred_ = false;
-  answer();  // what settle() collected: a file's next batch starts after its callbacks
   Files files;
   files.swap(scheduled_);
   for (const std::shared_ptr<FileState>& file : files) {
@@ -233,27 +231,12 @@ void UringEngine::answer() {
   }
 }
 
-void UringEngine::settle(FileState& file) {
-  while (file.syncing) {
-    submit();
-    io_uring_cqe* entry = nullptr;
-    const int rc = ::io_uring_wait_cqe(&ring_, &entry);
-    ASSERT(rc == 0 || rc == -EINTR, "the bytes of a write may not be freed under the kernel");
-    collect();
-  }
-  if (!finished_.empty() && !closed_) {
-    defer_run();
-  }
-}
-
 void UringEngine::close() {
   if (std::exchange(closed_, true)) {
     return;
   }
-  while (!in_flight_.empty()) {
-    settle(*in_flight_.front());
-  }
   scheduled_.clear();
+  in_flight_.clear();
   finished_.clear();
   boost::system::error_code ignored;
   completions_.close(ignored);
