@@ -121,6 +121,8 @@ class Log final : public Wal {
   void unpin(PinnedGroup& group);
   void tend();
   [[nodiscard]] bool tend_oldest(Segment& segment, uint64_t& budget);
+  // How many segments back an entry may lie before it is rewritten forward.
+  [[nodiscard]] uint64_t window();
   [[nodiscard]] bool rewrite(PinnedGroup& group, Segment& segment, uint64_t& budget);
 
   env::Disk& disk_;
@@ -130,6 +132,8 @@ class Log final : public Wal {
   uint64_t batch_bytes_max_;
   uint64_t log_ = 0;
   Segments segments_;
+  uint64_t window_ = 0;
+  uint32_t window_of_ = 0;         // the newest segment when window_ was reckoned
   std::unordered_map<GroupId, std::unique_ptr<PinnedGroup>> groups_;
 
   std::unique_ptr<OpenBatch> open_;

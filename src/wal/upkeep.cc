@@ -74,10 +74,25 @@ void Log::tend() {
   }
 }
 
+// Groups are rewritten so that one that lags does not pin what the others have done with. Where all
+// segments are full of what is needed, moving it forward frees nothing and only makes more of them,
+// without end: the window is at least twice what the needed entries take.
+uint64_t Log::window() {
+  if (window_of_ != segments_.newest().number) {
+    window_of_ = segments_.newest().number;
+    uint64_t needed = 0;
+    for (const auto& [id, group] : groups_) {
+      needed += group->log.bytes();
+    }
+    window_ = std::max<uint64_t>(options_.rewrite_after_segments,
+                                 2 * needed / options_.segment_bytes + 2);
+  }
+  return window_;
+}
+
 // True if no group needs the segment any more.
 bool Log::tend_oldest(Segment& segment, uint64_t& budget) {
-  const bool far_back =
-      segments_.newest().number - segment.number >= options_.rewrite_after_segments;
+  const bool far_back = segments_.newest().number - segment.number >= window();
   while (segment.pinned != nullptr) {
     if (budget == 0 || (segment.pinned_by_entries > 0 && !far_back)) {
       return false;

@@ -150,6 +150,19 @@ TEST(wal, segments_are_freed_and_recycled_once_compacted) {
       << "the newest state of an idle group outlives its segment";
 }
 
+TEST(wal, a_log_that_is_needed_whole_is_not_rewritten_over_and_over) {
+  LogFixture log;
+  log.options.segment_bytes = 16 * 1024;
+  log.options.rewrite_after_segments = 3;
+  log.restart();
+  constexpr uint64_t kEntries = 400;
+  for (uint64_t i = 1; i <= kEntries; ++i) {
+    log.append(1, i, {std::string(1000, 'x')});
+    ASSERT_TRUE(log.flush().ok());
+  }
+  EXPECT_LT(log.wal->stats().rewritten_bytes, kEntries * 1000 / 4);
+}
+
 TEST(wal, a_group_that_lags_is_rewritten_forward) {
   LogFixture log;
   log.options.segment_bytes = 4096;
