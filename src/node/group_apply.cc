@@ -104,7 +104,8 @@ void Group::maybe_snapshot() {
     return;
   }
   const uint64_t bytes = shell_.wal().bytes_of(id_);
-  if (bytes < shell_.options.snapshot_log_bytes || bytes < machine_->memory_bytes()) {
+  if (bytes < shell_.options.snapshot_log_bytes ||
+      bytes < machine_->memory_bytes() / 100 * shell_.options.snapshot_machine_percent) {
     return;
   }
   taker_.start();

@@ -36,6 +36,9 @@ struct Options {
   // A group is snapshotted when its log has grown by this, or by the machine's size if that is
   // greater: the log that a restart replays is never much longer than the state it rebuilds.
   uint64_t snapshot_log_bytes = 64ull * 1024 * 1024;
+  // How much of the machine's size the log must reach as well. The simulator says 0, so that small
+  // machines are snapshotted often.
+  uint64_t snapshot_machine_percent = 100;
   // Written or restored per step of the loop: bounds how long neighbours wait.
   size_t snapshot_step_bytes = 128 * 1024;
   // Applied per group and turn, for the same reason.

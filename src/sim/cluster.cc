@@ -48,6 +48,7 @@ node::Options Cluster::options_of(NodeId id, uint64_t start) const {
   options.raft.snapshot_chunk_bytes = plan_.chunk_bytes;
   options.wal.segment_bytes = plan_.segment_bytes;
   options.snapshot_log_bytes = plan_.snapshot_log_bytes;
+  options.snapshot_machine_percent = 0;
   options.snapshot_step_bytes = plan_.chunk_bytes;
   options.seed = mix64(start * 1000 + id.value());
   return options;
