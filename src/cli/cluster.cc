@@ -90,6 +90,10 @@ std::string summary(const json::object& status) {
   const std::vector<json::object> groups = objects_at(status, "groups");
   size_t led = 0;
   uint64_t lag = 0;
+  size_t members = 0;
+  for (const json::object& node : objects_at(status, "nodes")) {
+    members += text_at(node, "state") != "removed" ? 1 : 0;
+  }
   for (const json::object& group : groups) {
     led += number_at(group, "leader") != 0 ? 1 : 0;
     for (const json::object& peer : objects_at(group, "peers")) {
@@ -98,7 +102,7 @@ std::string summary(const json::object& status) {
   }
   const std::string ready = text_at(status, "ready");
   std::string text = "cluster " + text_at(status, "cluster") + ": " +
-                     std::to_string(objects_at(status, "nodes").size()) + " nodes, " +
+                     std::to_string(members) + " nodes, " +
                      std::to_string(led) + " of " + std::to_string(groups.size()) +
                      " groups have a leader";
   text += ", " + text_at(status, "replication") + " replicas each\n";
@@ -113,6 +117,9 @@ std::string nodes_table(const json::object& status) {
   std::vector<std::vector<std::string>> rows = {
       {"node", "state", "alive", "leads", "holds", "http", "raft", "label"}};
   for (const json::object& node : objects_at(status, "nodes")) {
+    if (text_at(node, "state") == "removed") {
+      continue;  // kept by the cluster only so that it can be told so when it knocks
+    }
     const bool meta = number_at(node, "id") == number_at(status, "leader");
     rows.push_back({text_at(node, "id") + (meta ? "*" : ""), text_at(node, "state"),
                     text_at(node, "alive"), text_at(node, "leaders"), text_at(node, "replicas"),

@@ -6,7 +6,6 @@
 
 #include "os/probe.h"
 #include "server/version.h"
-#include "service/meta/state.h"
 
 namespace quorate::server {
 
@@ -89,15 +88,6 @@ void mirror(Metrics& metrics, std::string_view name, std::string_view help, uint
 }  // namespace
 
 NodeAdmin::NodeAdmin(const Parts& parts) : parts_(parts), begun_(parts.clock.now()) {}
-
-const meta::Map* NodeAdmin::map() const {
-  const node::Group* group = parts_.node.group(meta::kMetaGroup);
-  const service::Hosted* hosted =
-      group == nullptr ? nullptr : group->machine().service(service::ServiceId::kMeta);
-  const auto* state = service::typed<meta::State>(hosted);
-  const bool known = state != nullptr && state->map().settings.cluster_id != 0;
-  return known ? &state->map() : nullptr;
-}
 
 NodeId NodeAdmin::leader_of(GroupId group) const {
   const node::Group* here = parts_.node.group(group);
@@ -195,6 +185,12 @@ bool NodeAdmin::ready(std::string& why) {
     why = "the log failed: " + parts_.node.failure().message();
     return false;
   }
+  const meta::Map* known = map();
+  const meta::Node* self = known == nullptr ? nullptr : known->node(parts_.node.id());
+  if (self != nullptr && self->state == meta::NodeState::kRemoved) {
+    why = "this node was removed from the cluster";
+    return false;
+  }
   const std::vector<GroupId> held = parts_.node.group_ids();
   if (held.empty()) {
     why = "this node has no replica yet";
@@ -288,20 +284,14 @@ std::string NodeAdmin::metrics_text() {
 // ---- verbs -------------------------------------------------------------------------------------
 
 void NodeAdmin::command(const meta::Command& command, Done done) {
-  const std::string body = meta::encode_command(command);
-  service::Command proposal;
-  proposal.group = meta::kMetaGroup;
-  proposal.service = service::ServiceId::kMeta;
-  proposal.body = body;
-  parts_.node.propose(proposal, [done = std::move(done)](const Status& status,
-                                                         std::string_view answer,
-                                                         const service::Origin&) mutable {
-    done(status.ok() ? changed_of(meta::decode_answer(answer)) : Result<http::Changed>(status));
+  parts_.placement.propose(command, [done = std::move(done)](meta::Answer answer) mutable {
+    done(changed_of(answer));
   });
 }
 
 void NodeAdmin::add_node(const http::NodeRequest& request, Done done) {
   meta::AddNode add;
+  add.node.id = request.id;
   add.node.addresses = {request.raft_address, request.http_address, request.resp_address};
   add.node.label = request.label;
   add.node.weight = request.weight;
@@ -334,7 +324,7 @@ void NodeAdmin::transfer_leadership(GroupId group, NodeId target, Done done) {
     return;
   }
   const Status status = here->transfer(target);
-  done(status.ok() ? Result<http::Changed>(http::Changed{.node = target, .leaders_to_move = 1})
+  done(status.ok() ? Result<http::Changed>(http::Changed{.node = target})
                    : Result<http::Changed>(status));
 }
 

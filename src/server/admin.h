@@ -8,6 +8,7 @@
 #include "edge/http/admin.h"
 #include "env/clock.h"
 #include "node/node.h"
+#include "node/placement.h"
 #include "os/loop.h"
 #include "os/net.h"
 #include "server/config.h"
@@ -25,6 +26,7 @@ class NodeAdmin final : public edge::http::Admin {
     const os::Loop& loop;
     const os::Net& net;
     node::Node& node;
+    node::Placement& placement;
     Metrics& metrics;
   };
   explicit NodeAdmin(const Parts& parts);
@@ -42,7 +44,7 @@ class NodeAdmin final : public edge::http::Admin {
 
  private:
   // Null while this node has no copy of the meta group, or that is not bootstrapped yet.
-  [[nodiscard]] const service::meta::Map* map() const;
+  [[nodiscard]] const service::meta::Map* map() const { return parts_.placement.map(); }
   [[nodiscard]] NodeId leader_of(GroupId group) const;
   void list_nodes(edge::http::ClusterStatus& status) const;
   void list_groups(edge::http::ClusterStatus& status) const;

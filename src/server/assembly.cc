@@ -27,6 +27,11 @@ wal::SyncPolicy sync_policy(const std::string& word) {
   return word == "never" ? wal::SyncPolicy::kNever : wal::SyncPolicy::kAlways;
 }
 
+// Where others are to connect: as configured, or where this node listens.
+std::string advertised(const std::optional<Address>& told, const Address& listen, uint16_t port) {
+  return told ? told->text() : listen.host + ":" + std::to_string(port);
+}
+
 std::vector<node::Peer> initial_nodes(const Config& config) {
   std::vector<node::Peer> peers;
   for (const ClusterNode& node : config.cluster_nodes) {
@@ -52,9 +57,6 @@ node::Options node_options(const Config& config) {
   node::Options options;
   options.id = NodeId(config.node);
   options.initial = initial_nodes(config);
-  for (const Address& seed : config.cluster_join) {
-    options.seeds.push_back(seed.text());
-  }
   options.cluster_id = config.cluster_id;
   options.groups = config.cluster_groups;
   options.replication_factor = config.cluster_replication;
@@ -116,9 +118,15 @@ Status Assembly::open_node() {
   for (const std::string& note : node_->recovery_notes()) {
     log_.warning("recovery", {{"note", note}});
   }
+  node::PlacementOptions placement;
+  placement.self = {advertised(config_.raft_advertise, config_.raft_listen, net_->port()),
+                    advertised(config_.http_advertise, config_.http_listen,
+                               config_.http_listen.port),
+                    ""};
+  placement_ = std::make_unique<node::Placement>(*node_, clock_, *loop_, placement);
   kv_ = std::make_unique<service::kv::Api>(*node_);
   admin_ = std::make_unique<NodeAdmin>(
-      NodeAdmin::Parts{config_, clock_, *loop_, *net_, *node_, metrics_});
+      NodeAdmin::Parts{config_, clock_, *loop_, *net_, *node_, *placement_, metrics_});
   log_.info("open", {{"node", config_.node},
                      {"data", config_.data},
                      {"raft", config_.raft_listen.host + ":" + std::to_string(net_->port())},

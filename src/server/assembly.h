@@ -20,6 +20,7 @@
 #include "edge/http/wire/router.h"
 #include "edge/http/wire/server.h"
 #include "node/node.h"
+#include "node/placement.h"
 #include "os/clock.h"
 #include "os/disk.h"
 #include "os/loop.h"
@@ -84,6 +85,7 @@ class Assembly {
   std::unique_ptr<os::Net> net_;
   service::Registry registry_;
   std::unique_ptr<node::Node> node_;
+  std::unique_ptr<node::Placement> placement_;
   std::unique_ptr<NodeAdmin> admin_;
   std::unique_ptr<service::kv::Api> kv_;
   edge::http::Router router_;

@@ -253,7 +253,7 @@ constexpr ConfigKey kKeys[] = {
      "Empty: a cluster of this node alone.",
      set_nodes, true},
     {"cluster.join", "list", "",
-     "Instead of being born: node-to-node addresses of a cluster to join.", set_join, true},
+     "Instead of being born: HTTP addresses of nodes of the cluster to join.", set_join, true},
     {"cluster.groups", "number", "12",
      "Data groups of a new cluster; each is replicated on its own. Fixed at birth.",
      count<&Config::cluster_groups, 1, 65'535>},

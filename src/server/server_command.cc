@@ -12,6 +12,7 @@
 #include "os/signals.h"
 #include "server/assembly.h"
 #include "server/commands.h"
+#include "server/join.h"
 #include "server/version.h"
 
 namespace quorate::server {
@@ -26,7 +27,7 @@ Settings come from defaults, the file, the environment and flags; the later win:
   quorate server --config /etc/quorate.conf
   QUORATE_HTTP_LISTEN=0.0.0.0:8001 quorate server --data /var/lib/quorate
   quorate server --node 1 --cluster-nodes '1=10.0.0.1:9001,2=10.0.0.2:9001,3=10.0.0.3:9001'
-  quorate server --node 4 --cluster-join 10.0.0.1:9001 --raft-listen 10.0.0.4:9004
+  quorate server --node 4 --cluster-join 10.0.0.1:8001 --raft-listen 10.0.0.4:9004
 
 Keys, with their defaults ('quorate config show' prints them as a file):
 
@@ -78,11 +79,15 @@ class PidFile {
   const std::string path_;
 };
 
-int run(const Config& config) {
+int run(Config config) {
   os::ignore_broken_pipes();
   const os::Clock clock;
   const Log log(clock, config.log_level, standard_error_sink());
   log.info("start", {{"version", kVersion}, {"node", config.node}, {"pid", getpid()}});
+  if (const Status joined = join_cluster(config); !joined.ok()) {
+    log.error("failed", {{"why", "cannot join: " + joined.to_string()}});
+    return 1;
+  }
   Result<std::unique_ptr<Assembly>> opened = Assembly::open(config, log, {});
   if (!opened.ok()) {
     log.error("failed", {{"why", opened.status().message()}});

@@ -74,6 +74,7 @@ struct ClusterStatus {
 };
 
 struct NodeRequest {
+  NodeId id;                      // none: the next free one
   std::string raft_address = {};
   std::string http_address = {};
   std::string resp_address = {};

@@ -150,19 +150,24 @@ Result<NodeId> node_in_path(const Request& request) {
 Status read_node(const Request& request, NodeRequest& node) {
   const Result<boost::json::object> body = parse_object(request.body);
   RETURN_IF_ERROR(body);
-  RETURN_IF_ERROR(check_fields(*body, {"raft", "http", "resp", "label", "weight"}));
+  RETURN_IF_ERROR(check_fields(*body, {"id", "raft", "http", "resp", "label", "weight"}));
   const Result<std::optional<std::string>> raft = text_field(*body, "raft");
   const Result<std::optional<std::string>> http = text_field(*body, "http");
   const Result<std::optional<std::string>> resp = text_field(*body, "resp");
   const Result<std::optional<std::string>> label = text_field(*body, "label");
   const Result<std::optional<uint64_t>> weight = number_field(*body, "weight");
+  const Result<std::optional<uint64_t>> id = number_field(*body, "id");
   for (const Status& problem : {Status(raft), Status(http), Status(resp), Status(label),
-                                Status(weight)}) {
+                                Status(weight), Status(id)}) {
     RETURN_IF_ERROR(problem);
   }
   if (!raft->has_value()) {
     return Status(Code::kInvalidArgument, "'raft' must be the node-to-node address, host:port");
   }
+  if (id->value_or(0) > UINT32_MAX) {
+    return Status(Code::kInvalidArgument, "'id' must be a node's number");
+  }
+  node.id = NodeId(static_cast<uint32_t>(id->value_or(0)));
   node.raft_address = **raft;
   node.http_address = http->value_or("");
   node.resp_address = resp->value_or("");
