@@ -193,8 +193,7 @@ std::shared_ptr<Engine> make_plain_engine(Loop& loop) {
 }
 
 File::~File() {
-  // The kernel may be at a sync still; it holds its own reference to the file, and no bytes of
-  // ours.
+  // The kernel may be at a sync still: it has its own hold on the file, and no bytes of ours.
   state_->open = false;
   state_->queued.clear();
 }
