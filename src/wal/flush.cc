@@ -106,6 +106,7 @@ Result<std::vector<std::string_view>> Log::launch() {
   }
   flying_->touched.clear();
   recorded_durable_ = durable_;
+  flying_known_ = durable_oldest_;
   last_write_ = clock_.now();
   stats_.bytes += bytes;
   return pieces;
@@ -121,7 +122,8 @@ Status Log::make_place(uint64_t bytes) {
     RETURN_IF_ERROR(segment.file->sync_now());
     ++stats_.syncs;
     durable_ = written_;
-    segments_.free_before(written_oldest_);
+    durable_oldest_ = written_oldest_;
+    segments_.free_before(written_known_);
   }
   const uint32_t next = segments_.newest().number + 1;
   return segments_.begin(next, flying_->batch.number());
@@ -153,15 +155,15 @@ void Log::on_written(Status status, bool synced) {
   }
   written_ = flying_->batch.number();
   written_oldest_ = flying_->oldest;
+  written_known_ = flying_known_;
   if (synced) {
     durable_ = written_;
+    durable_oldest_ = written_oldest_;
+    segments_.free_before(written_known_);
     ++stats_.syncs;
   }
   if (!flying_->batch.empty()) {
     ++stats_.flushes;
-  }
-  if (durable_ == written_) {
-    segments_.free_before(written_oldest_);
   }
   idle_ = std::move(flying_);
   arm_timer();

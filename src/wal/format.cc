@@ -89,6 +89,7 @@ void read_body(Reader& in, Item& item) {
   item.kind = static_cast<ItemKind>(in.u8());
   item.suspect = (in.u8() & kFlagSuspect) != 0;
   item.group = in.id<GroupId>();
+  item.life = in.u16();
   item.back = in.varint();
   if (item.has_state()) {
     item.state = read_state(in);
@@ -190,6 +191,7 @@ void encode_item(const Item& item, uint32_t seed, std::string& directory) {
   out.u8(static_cast<uint8_t>(item.kind));
   out.u8(item.suspect ? kFlagSuspect : 0);
   out.id(item.group);
+  out.u16(item.life);
   out.varint(item.back);
   if (item.has_state()) {
     write_state(item.state, out);

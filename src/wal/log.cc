@@ -108,12 +108,13 @@ Status Log::begin(Recovered recovered) {
   segments_.adopt_spares(recovered.spares);
   next_batch_ = recovered.next_batch;
   written_ = durable_ = next_batch_ - 1;
-  oldest_ = written_oldest_ = std::max(recovered.oldest, 1u);
+  oldest_ = durable_oldest_ = std::max(recovered.oldest, 1u);
   RETURN_IF_ERROR(segments_.begin(recovered.next_segment, next_batch_));
   take_open_batch();
   for (auto& [id, rebuilt] : recovered.groups) {
     PinnedGroup& group =
         *groups_.emplace(id, std::make_unique<PinnedGroup>(rebuilt.log)).first->second;
+    group.life = rebuilt.life;
     group.last_batch = rebuilt.last_batch;
     group.state_batch = rebuilt.state_batch;
     group.bounds_batch = rebuilt.bounds_batch;
@@ -137,6 +138,7 @@ PinnedGroup& Log::group_of(GroupId id) {
   auto& group = groups_[id];
   if (group == nullptr) {
     group = std::make_unique<PinnedGroup>(GroupLog(id));
+    group->life = static_cast<uint16_t>(open_->batch.number());
   }
   return *group;
 }
@@ -146,6 +148,7 @@ Item& Log::start_item(PinnedGroup& group, ItemKind kind) {
   item_.kind = kind;
   item_.suspect = group.suspect;
   item_.group = group.log.group();
+  item_.life = group.life;
   item_.back = 0;
   item_.state = group.log.state();
   item_.last = group.log.last();

@@ -28,6 +28,7 @@ struct RebuiltGroup {
   explicit RebuiltGroup(GroupId group) : log(group) {}
 
   GroupLog log;
+  uint16_t life = 0;
   uint64_t last_batch = 0;    // that spoke of the group
   uint64_t state_batch = 0;   // that has its newest state
   uint64_t bounds_batch = 0;  // that has its newest bounds

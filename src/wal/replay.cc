@@ -59,11 +59,13 @@ void Replay::lose_batches(uint64_t first) {
 }
 
 RebuiltGroup& Replay::group_of(const Item& item, uint64_t batch) {
-  if (item.back == 0) {
-    groups_.erase(item.group);  // a new life; the end of an old one was lost if there is any left
+  const auto known = groups_.find(item.group);
+  if (known != groups_.end() && (item.back == 0 || item.life != known->second.life)) {
+    groups_.erase(known);  // a new life; the end of the old one was lost
   }
   const auto [at, fresh] = groups_.try_emplace(item.group, item.group);
   RebuiltGroup& group = at->second;
+  group.life = item.life;
   const uint64_t before = item.back == 0 ? 0 : batch + 1 - std::min(item.back, batch + 1);
   if (before != group.last_batch && (!fresh || before >= begin_)) {
     group.missed = true;
