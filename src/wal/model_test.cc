@@ -58,10 +58,11 @@ class ModelRun {
     log_.loop.advance(Duration::seconds(1));
     log_.crash(Crash::kKeep);
     for (auto& [path, node] : log_.disk.names()) {
-      for (int i = 0; i < 3 && path.find("segment") != std::string::npos; ++i) {
-        if (!node->bytes.empty()) {
-          log_.disk.flip(path, prng_.below(node->bytes.size()), static_cast<int>(i));
-        }
+      // One flip for each so many bytes: both copies of a lone header are not lost at once.
+      const size_t flips =
+          path.find("segment") == std::string::npos ? 0 : 1 + node->bytes.size() / 1500;
+      for (size_t i = 0; i < flips && !node->bytes.empty(); ++i) {
+        log_.disk.flip(path, prng_.below(node->bytes.size()), static_cast<int>(i % 8));
       }
     }
     for (int again = 0; again < 2; ++again) {
