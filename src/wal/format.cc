@@ -226,8 +226,10 @@ size_t decode_item(std::string_view bytes, uint32_t seed, Item& item) {
   if (!prefix.ok() || size > prefix.left() || crc != crc32c(bytes.substr(4, 2 + size), seed)) {
     return 0;
   }
-  item.records.clear();
-  item.count = 0;
+  std::vector<ItemRecord> records = std::move(item.records);  // for its memory
+  records.clear();
+  item = Item{};
+  item.records = std::move(records);
   Reader body(bytes.substr(kItemPrefixBytes, size));
   read_body(body, item);
   // The checksum holds, so a body that cannot be read was written by a later version or by a bug.

@@ -88,7 +88,7 @@ struct Item {
   ItemKind kind = ItemKind::kState;
   bool suspect = false;  // the writer could not vouch for the tail of this group's log
   GroupId group;
-  uint16_t life = 0;     // which group of this number: one that was removed may be made again
+  uint16_t life = 0;  // which group of this number: one that was removed may be made again
   uint64_t back = 0;  // 1 + batches since the group's previous item; 0: there was none
   State state;        // kAppend, kState, kBounds
   Index last;         // kState, kBounds: the last entry

@@ -33,7 +33,7 @@ struct PinnedGroup {
   explicit PinnedGroup(GroupLog entries) : log(std::move(entries)) {}
 
   GroupLog log;
-  uint16_t life = 0;           // two of one number that follow each other differ
+  uint16_t life = 0;  // two of one number that follow each other differ
   uint64_t last_batch = 0;
   uint64_t state_batch = 0;
   uint64_t bounds_batch = 0;  // 0: nothing to say but the state
@@ -149,9 +149,9 @@ class Log final : public Wal {
   uint32_t oldest_ = 1;            // segments before it are not needed
   // A segment is given up in two steps, so that recovery sees why it is gone: a batch says that it
   // is needless, and once that is durable, a later batch whose header says that it is.
-  uint32_t written_oldest_ = 1;        // said by the last batch written
-  uint32_t durable_oldest_ = 1;        // said by the last batch known durable
-  uint32_t flying_known_ = 1;          // durable_oldest_ when the batch in flight was closed
+  uint32_t written_oldest_ = 1;  // said by the last batch written
+  uint32_t durable_oldest_ = 1;  // said by the last batch known durable
+  uint32_t flying_known_ = 1;    // durable_oldest_ when the batch in flight was closed
   uint32_t written_known_ = 1;
   std::deque<Waiting> waiting_;
   std::vector<FlushDone> deferred_;
