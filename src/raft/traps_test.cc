@@ -249,6 +249,8 @@ TEST_F(traps, an_entry_of_an_older_term_is_not_committed_by_counting) {
     }
   }
   ASSERT_EQ(node(2).role(), Role::kLeader);
+  deliver(2, 1);  // replica 1 has the old entry and takes the new one
+  deliver(1, 2);
   // Replica 3 is asked where the logs part, then gets the old entry, and only that.
   deliver(2, 3);
   deliver(3, 2);
