@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dump.h"
+#include "tools/wal_dump/dump.h"
 
 #include <algorithm>
 #include <filesystem>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The dump of the golden files is golden itself: a change of the format, or of how it is shown,
 // appears here. QUORATE_REWRITE=1 writes the expected output anew.
-#include "dump.h"
+#include "tools/wal_dump/dump.h"
 
 #include <gtest/gtest.h>
 

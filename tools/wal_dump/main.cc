@@ -6,7 +6,7 @@
 #include <iostream>
 #include <string_view>
 
-#include "dump.h"
+#include "tools/wal_dump/dump.h"
 
 namespace {
 
