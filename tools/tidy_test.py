@@ -19,6 +19,7 @@ TABLE = """# Architecture
 | `node/` | base, env, raft, service/* | testing | I/O |
 | `service/kv/` | base | testing | pure |
 | `testing/` | base | | tests only |
+| `include/quorate/` | base | | public |
 """
 HEADER = LICENCE + "// A thing.\n#pragma once\n\n"
 CLEAN = {
@@ -69,6 +70,12 @@ FAULTS = [
      "src/raft/log.cc:2: raft may not include env (\"env/clock.h\") [layers]"),
     ("a folder that no row has", "src/gossip/gossip.cc", LICENCE,
      "src/gossip/gossip.cc:1: the layer table has no row for gossip [layers]"),
+    ("a public header that shows an inner layer", "include/quorate/store.h",
+     HEADER + '#include "node/node.h"\n',
+     "include/quorate/store.h:5: include/quorate may not include node (\"node/node.h\") [layers]"),
+    ("an inner layer that includes the public face", "src/raft/log.cc",
+     LICENCE + '#include "quorate/store.h"\n',
+     "src/raft/log.cc:2: raft may not include include/quorate (\"quorate/store.h\") [layers]"),
     ("a library that the table forbids", "src/raft/CMakeLists.txt",
      "quorate_folder(NAME raft\n  DEPS base env)\n",
      "src/raft/CMakeLists.txt:1: raft may not depend on env (DEPS) [layers]"),

@@ -69,13 +69,14 @@ def check_file(file, layers):
 
 
 def _is_layered(file):
-    return file.is_cpp and file.path.startswith(("src/", "clients/cpp/", "bench/", "tools/"))
+    roots = ("src/", "include/", "clients/cpp/", "bench/", "tools/")
+    return file.is_cpp and file.path.startswith(roots)
 
 
 def _check_include(file, layer, line, target):
     folder = target.rsplit("/", 1)[0] if "/" in target else ""
     if target.startswith("quorate/"):
-        folder = "clients/cpp"
+        folder = "include/quorate"
     folder = re.sub(r"/gen$", "", folder)
     if not folder or ".." in target:
         yield file.finding(line, "layers", f'"{target}": name the path from src/')

@@ -85,8 +85,6 @@ def layer_of(directory):
     """The name that the layer table and an #include use for a directory of the tree."""
     if directory.startswith("src/"):
         return directory[len("src/"):]
-    if directory.startswith("clients/cpp"):
-        return "clients/cpp"
     return directory
 
 
