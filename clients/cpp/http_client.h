@@ -28,9 +28,9 @@ struct Options {
   Duration timeout = Duration::seconds(10);             // of a call with all its tries
   Duration try_timeout = Duration::seconds(5);          // of one try
   bool tls = false;
-  std::string tls_authority;     // PEM file; empty: those that the system trusts
-  std::string tls_certificate;   // PEM files, if the server asks for them
-  std::string tls_key;
+  std::string tls_authority = {};     // PEM file; empty: those that the system trusts
+  std::string tls_certificate = {};   // PEM files, if the server asks for them
+  std::string tls_key = {};
 };
 
 struct Call {

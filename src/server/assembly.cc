@@ -191,9 +191,23 @@ void Assembly::stop() {
   finish_stop(std::min(deadline, now + kHandOverMost));
 }
 
+bool Assembly::can_hand_over() const {
+  const auto takes_over = [this](const raft::PeerView& peer) {
+    return peer.node != node_->id() && peer.active && !peer.learner && !peer.witness;
+  };
+  for (const GroupId id : node_->group_ids()) {
+    const node::Group& group = *std::as_const(*node_).group(id);
+    const std::vector<raft::PeerView> peers = group.raft().peers();
+    if (group.leads() && std::any_of(peers.begin(), peers.end(), takes_over)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // Waits until others lead, while this node still forwards; then ends the conversations.
 void Assembly::finish_stop(Instant deadline) {
-  if (node_->led_groups() > 0 && clock_.now() < deadline) {
+  if (can_hand_over() && clock_.now() < deadline) {
     loop_->start(clock_.now() + Duration::millis(10), [this, deadline] { finish_stop(deadline); });
     return;
   }

@@ -75,6 +75,8 @@ class Assembly {
   [[nodiscard]] Status open_http();
   void watch();
   void finish_stop(Instant deadline);
+  // Some group led here has a peer that could take it over.
+  [[nodiscard]] bool can_hand_over() const;
 
   const Config config_;
   const Log& log_;
