@@ -55,7 +55,6 @@ struct Written : LogFixture {
     const auto names = disk.list("wal").value();
     return *std::max_element(names.begin(), names.end());
   }
-  void mark() { loop.advance(Duration::seconds(1)); }
 
   std::string path;
 };
@@ -289,6 +288,34 @@ TEST(wal_crash, suspicion_ends_only_when_the_owner_vouches) {
   other.restart();
   EXPECT_FALSE(other.group(2)->tail_suspect);
   EXPECT_EQ(other.contents(2), std::string(kTwo) + " 3:tres");
+}
+
+// Another leader's entry of term 1 at the same place was never committed; it must not fill the
+// hole.
+TEST(wal_crash, entries_lost_with_their_terms_are_given_the_term_that_follows) {
+  LogFixture log;
+  log.append(1, 1, {"one", "two"}, 1);
+  log.state(1, {Term(1), NodeId(1), Index(1)});
+  ASSERT_TRUE(log.flush().ok());
+  log.append(1, 3, {"three", "four"}, 2);
+  ASSERT_TRUE(log.flush().ok());
+  log.append(1, 5, {"five"}, 3);
+  ASSERT_TRUE(log.flush().ok());
+  log.mark();
+  const auto spans = batches_of(log.disk, kFirst);
+  auto image = log.disk.image();
+  std::fill_n(image[kFirst].begin() + static_cast<ptrdiff_t>(spans[2].begin),
+              spans[2].end - spans[2].begin, '\0');
+  log.crash(Crash::kLose);
+  log.disk.restore(image);
+  log.open();
+  const RecoveredGroup& group = *log.group(1);
+  EXPECT_EQ(log.contents(1), "1:one 2:? 3:? 4:? 5:five");
+  std::string terms;
+  for (const TermRun& run : group.terms) {
+    terms += std::to_string(run.first.value()) + ":" + std::to_string(run.term.value()) + " ";
+  }
+  EXPECT_EQ(terms, "0:0 1:1 2:2 5:3 ");
 }
 
 TEST(wal_crash, a_hole_is_filled_by_a_repair_and_stays_filled) {

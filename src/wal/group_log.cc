@@ -136,13 +136,14 @@ void GroupLog::set_last(Index last, Term term) {
     truncate(compacted_.next());
     return;
   }
+  const Index known = std::min(last.previous(), last_);
   if (last < last_) {
     truncate(last.next());
   } else if (last > last_) {
     runs_.push_back({last_.next(), 0, 0, 0});
     grow(last, last_term());
   }
-  set_term(last, last, term);
+  set_term(known.next(), last, term);
 }
 
 void GroupLog::compact(Index index, Term term) {

@@ -37,7 +37,8 @@ class GroupLog {
   // gap that this leaves is a hole. Parts that are compacted are ignored.
   void put(Index first, Index last, Run run);
   void set_term(Index first, Index last, Term term);
-  // The log ends at `last`, whatever it knew: what is above goes, what is missing is a hole.
+  // The log ends at `last`, whatever it knew: what is above goes, what is missing is a hole, all of
+  // it of `term`.
   void set_last(Index last, Term term);
   void compact(Index index, Term term);
   void set_state(const State& state) { state_ = state; }

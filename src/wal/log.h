@@ -134,7 +134,7 @@ class Log final : public Wal {
   uint64_t log_ = 0;
   Segments segments_;
   uint64_t window_ = 0;
-  uint32_t window_of_ = 0;         // the newest segment when window_ was reckoned
+  uint32_t window_of_ = 0;  // the newest segment when window_ was reckoned
   std::unordered_map<GroupId, std::unique_ptr<PinnedGroup>> groups_;
 
   std::unique_ptr<OpenBatch> open_;

@@ -78,6 +78,8 @@ struct LogFixture {
     loop.run();
     return result;
   }
+  // Long enough for the log to note what is durable.
+  void mark() { loop.advance(Duration::seconds(1)); }
   [[nodiscard]] const RecoveredGroup* group(uint32_t id) const {
     for (const RecoveredGroup& each : groups) {
       if (each.group == GroupId(id)) {

@@ -75,12 +75,18 @@ RebuiltGroup& Replay::group_of(const Item& item, uint64_t batch) {
   return group;
 }
 
-// Items of the group were lost and its log is now known to reach `last`. What was committed had
-// never changed; anything after may have been replaced in between.
-void Replay::doubt(RebuiltGroup& group, Index last) {
+// Items of the group were lost and its log is now known to reach `last`, which is of `term`. What
+// was committed had never changed; anything after may have been replaced in between.
+//
+// The terms of what is lost are not known either, and the owner takes an entry of the term that it
+// is told from any peer. So it is told `term` for all of them: an entry of that term before `last`
+// can only be the one that the leader of that term had there, which is the one that was lost. An
+// older term could be that of an entry which another leader never got committed.
+void Replay::doubt(RebuiltGroup& group, Index last, Term term) {
   const Index from = std::max(group.log.state().commit, group.log.compacted()).next();
   if (from <= last) {
     group.log.put(from, last, Run{});
+    group.log.set_term(from, last, term);
   }
 }
 
@@ -93,11 +99,11 @@ void Replay::apply_item(const Item& item, Source source, const BatchScan& scan) 
   if (item.has_state()) {
     if (item.kind != ItemKind::kAppend) {
       if (group.missed) {
-        doubt(group, item.last);
+        doubt(group, item.last, item.last_term);
       }
       group.log.set_last(item.last, item.last_term);
     } else if (group.missed && item.first.value() > 0) {
-      doubt(group, item.first.previous());
+      doubt(group, item.first.previous(), item.before_term);
     }
     group.missed = false;
     group.suspect = item.suspect;

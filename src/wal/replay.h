@@ -45,7 +45,7 @@ class Replay {
 
   void apply_item(const Item& item, Source source, const BatchScan& scan);
   RebuiltGroup& group_of(const Item& item, uint64_t batch);
-  void doubt(RebuiltGroup& group, Index last);
+  void doubt(RebuiltGroup& group, Index last, Term term);
   void apply_append(RebuiltGroup& group, const Item& item, Source source);
   void apply_records(RebuiltGroup& group, const Item& item, const BatchScan& scan);
 
