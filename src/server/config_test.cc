@@ -4,6 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
 #include "base/prng.h"
 #include "server/log.h"
 
@@ -160,6 +164,14 @@ TEST(config, every_key_has_a_default_that_it_takes) {
   }
   EXPECT_EQ(variable_of("http.tls_key"), "QUORATE_HTTP_TLS_KEY");
   EXPECT_EQ(flag_of("http.tls_key"), "--http-tls-key");
+}
+
+TEST(config, the_guide_shows_the_table_of_keys) {
+  const std::filesystem::path folder(QUORATE_TESTDATA);  // need not exist
+  std::ifstream file((folder / "../../../docs/guide/config.md").lexically_normal());
+  const std::string page{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  EXPECT_NE(page.find(config_table()), std::string::npos)
+      << "put what 'quorate config keys' prints into docs/guide/config.md";
 }
 
 class FixedClock final : public env::Clock {

@@ -20,7 +20,8 @@ int main(int count, char** arguments) {
   }
 
   const auto written = database.put("greeting", "hello");
-  const auto session = database.put("session:42", "anna", {.ttl = quorate::Duration::seconds(1800)});
+  const auto session =
+      database.put("session:42", "anna", {.ttl = quorate::Duration::seconds(1800)});
   const auto many = database.put_many({{"a", "1"}, {"b", "2"}, {"c", "3"}});
   if (!written.ok() || !session.ok() || !many.ok()) {
     std::cerr << written.status().to_string() << "\n";
