@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Restarts as a person does them: one node after the other, by SIGTERM, while clients go on."""
+import time
+
+from cluster import Cluster
+from load import Load
+
+
+def test_rolling_restart_under_load(cluster, rounds):
+    with Load(cluster) as load:
+        for _ in range(rounds(2)):
+            for node in cluster.nodes.values():
+                load.wait_acknowledged(10)
+                assert node.stop() == 0
+                node.start()
+                cluster.wait_healthy()
+    load.verify()
+
+
+def test_a_graceful_stop_loses_nothing_and_ends_with_0(cluster):
+    with Load(cluster) as load:
+        load.wait_acknowledged(100)
+        for node in cluster.nodes.values():
+            assert node.stop() == 0
+    for node in cluster.nodes.values():
+        node.start()
+    cluster.wait_healthy()
+    load.verify()
+
+
+def test_a_stopping_leader_hands_over(cluster):
+    """With nobody dead, nobody has to wait for an election to time out."""
+    leader = cluster.leader()
+    client = cluster.followers()[0].client()
+    begin = time.monotonic()
+    assert leader.stop() == 0
+    assert client.put("/v1/kv/after", "x").ok
+    assert time.monotonic() - begin < 10
+    client.close()
+
+
+def test_a_node_of_its_own_comes_back_with_its_data(directory):
+    with Cluster(directory, count=1) as cluster:
+        cluster.start()
+        node = cluster.nodes[1]
+        client = node.client()
+        for i in range(50):
+            assert client.put(f"/v1/kv/k{i}", f"v{i}").ok
+        client.close()
+        node.kill()
+        node.start()
+        cluster.wait_healthy()
+        client = node.client()
+        assert [client.get(f"/v1/kv/k{i}").body for i in range(50)] == [
+            f"v{i}".encode() for i in range(50)]
+        client.close()
+        assert node.stop() == 0
