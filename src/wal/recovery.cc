@@ -252,7 +252,7 @@ bool Recovery::take(const SegmentBytes& bytes, const FoundBatch& batch, Segment&
   for (const std::string& text : check.bad) {
     note(name + ": " + text);
   }
-  replay_.apply(bytes, batch);
+  replay_.apply(bytes, batch, check);
   segment.places.push_back(
       {static_cast<uint32_t>(batch.at), batch.header.directory_bytes, batch.header.payload_bytes});
   segment.end = batch.end();

@@ -39,7 +39,9 @@ BatchCheck check_batch(const SegmentBytes& segment, const FoundBatch& batch) {
   return check;
 }
 
-void Replay::apply(const SegmentBytes& segment, const FoundBatch& batch) {
+void Replay::apply(const SegmentBytes& segment, const FoundBatch& batch,
+                   const BatchCheck& check) {
+  verify_ = !check.bad.empty();
   BatchScan scan(segment, batch);
   Item item;
   while (scan.next(item)) {
@@ -153,7 +155,7 @@ void Replay::apply_records(RebuiltGroup& group, const Item& item, const BatchSca
       continue;
     }
     group.log.set_term(index, index, record.term);
-    if (!scan.payload_good(record)) {
+    if (verify_ && !scan.payload_good(record)) {
       group.log.put(index, index, Run{});
     }
     const bool kept =

@@ -29,7 +29,8 @@ class Replay {
 
   // The replay begins at this batch; what was before was given up, and is not missed.
   void begin(uint64_t batch) { begin_ = batch; }
-  void apply(const SegmentBytes& segment, const FoundBatch& batch);
+  // What `check` says is good is not verified again.
+  void apply(const SegmentBytes& segment, const FoundBatch& batch, const BatchCheck& check);
   // Batch `first` (or a part of it) and maybe more are lost: no group's end is certain until its
   // next item.
   void lose_batches(uint64_t first);
@@ -50,6 +51,7 @@ class Replay {
   void apply_records(RebuiltGroup& group, const Item& item, const BatchScan& scan);
 
   std::vector<uint8_t> kinds_kept_;
+  bool verify_ = true;           // the batch at hand has a bad payload
   uint64_t begin_ = 1;
   std::map<GroupId, RebuiltGroup> groups_;
 };
