@@ -245,6 +245,12 @@ class Tidy(unittest.TestCase):
         text = LICENCE + "#include <thread>\ndouble load;\n"
         self.assertEqual(self.findings({"src/node/node.cc": text}), [])
 
+    def test_the_readme_of_a_folder_of_docs_leads_to_every_page(self):
+        pages = {"docs/formats/README.md": "- [a](a.md)\n", "docs/formats/a.md": "# A\n"}
+        self.assertEqual(self.findings(pages), [])
+        self.assertEqual(self.findings(pages | {"docs/formats/b.md": "# B\n"}),
+                         ["docs/formats/README.md:1: b.md is not in the list [links]"])
+
     def test_26_source_files_are_too_many_and_tests_do_not_count(self):
         files = {f"src/node/a{i}.cc": LICENCE for i in range(24)}
         tests = {f"src/node/a{i}_test.cc": LICENCE for i in range(9)}

@@ -10,6 +10,7 @@ def inspect(root):
     table = layers.read_table(_text_of(files, layers.TABLE_FILE))
     findings = list(layers.check_table(table))
     findings += sizes.check_folders(files)
+    findings += names.check_indexes(files)
     pairs = _pairs(files)
     for file in files:
         findings += layers.check_file(file, table)

@@ -25,6 +25,17 @@ def check_file(file, root):
         yield from _check_links(file, root)
 
 
+def check_indexes(files):
+    """The README of a folder of docs/ leads to every page in it."""
+    pages = {file.path: file for file in files if file.suffix == ".md"}
+    for path, page in sorted(pages.items()):
+        folder = path.rsplit("/", 1)[0]
+        index = pages.get(folder + "/README.md")
+        if path.startswith("docs/") and index and page is not index:
+            if page.name not in LINK.findall(index.text):
+                yield index.finding(1, "links", f"{page.name} is not in the list")
+
+
 def _check_opening(file):
     lines = file.lines
     if lines and lines[0].startswith("#!"):
