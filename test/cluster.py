@@ -172,6 +172,12 @@ class Cluster:
         node.start()
         return node
 
+    def forget(self, number):
+        """A node that belongs no more: its process and its directory are gone."""
+        node = self.nodes.pop(number)
+        node.kill()
+        shutil.rmtree(node.directory)
+
     def __enter__(self):
         return self
 
@@ -259,9 +265,14 @@ def _group_complaint(group, statuses, voters):
             return f"node {number} says that {row['leader']} leads, not {leaders[0]}"
         if row["damaged"]:
             return f"node {number} has a damaged log"
-    members = replicas[leaders[0]]["voters"]
-    if sorted(members) != sorted(replicas) or (voters and sorted(members) != sorted(voters)):
-        return f"voters are {sorted(members)}, replicas are on {sorted(replicas)}"
+    # Whoever votes for the meta group or not, every node follows it as a learner.
+    members = replicas[leaders[0]]
+    everybody = sorted(members["voters"] + members["learners"])
+    if everybody != sorted(replicas) or (voters and sorted(members["voters"]) != sorted(voters)):
+        return (f"voters are {members['voters']}, learners {members['learners']}, "
+                f"replicas are on {sorted(replicas)}")
+    if group != 0 and members["learners"]:
+        return f"{members['learners']} still learn"
     applied = {row["applied"] for row in replicas.values()}
     digests = {row["digest"] for row in replicas.values()}
     if len(applied) > 1:
