@@ -169,7 +169,9 @@ void CoreBench::idle_groups() {
   for (const std::unique_ptr<Child>& child : cluster.children()) {
     greatest = std::max(greatest, child->resident_mb());
   }
-  const std::string note = std::to_string(options.groups) + " groups";
+  char note[96];
+  std::snprintf(note, sizeof(note), "%u groups; the node that leads all %.0f MB", options.groups,
+                resident_mb_of(getpid()));
   add({"idle_groups_cpu", "idle groups, share of one core per node", used * 100, "%", 2,
        Better::kLower, note});
   add({"idle_groups_mb", "idle groups, resident memory of the largest node", greatest, "MB", 100,
