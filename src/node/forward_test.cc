@@ -75,7 +75,7 @@ TEST(forward_codec, damaged_bytes_are_refused) {
 }
 
 TEST(identity, survives_and_every_damaged_byte_is_noticed) {
-  const Identity identity{77, NodeId(3), 12, true};
+  const Identity identity{77, NodeId(3), 12, true, {GroupId(0), GroupId(700)}};
   const std::string bytes = encode(identity);
   ASSERT_TRUE(decode_identity(bytes).ok());
   EXPECT_EQ(*decode_identity(bytes), identity);

@@ -5,6 +5,7 @@
 
 #include "base/codec.h"
 #include "base/crc.h"
+#include "base/limits.h"
 
 namespace quorate::node {
 namespace {
@@ -13,7 +14,7 @@ constexpr const char* kName = "identity";
 constexpr const char* kNameNew = "identity.new";
 constexpr uint32_t kMagic = 0x51524944;  // "DIRQ"
 constexpr uint8_t kVersion = 1;
-constexpr size_t kBytesMax = 256;
+constexpr size_t kBytesMax = 256 + 5 * (size_t{limits::kGroupsMax} + 1);
 
 }  // namespace
 
@@ -26,6 +27,10 @@ std::string encode(const Identity& identity) {
   writer.id(identity.node);
   writer.varint(identity.groups);
   writer.boolean(identity.established);
+  writer.varint(identity.suspects.size());
+  for (const GroupId id : identity.suspects) {
+    writer.id(id);
+  }
   writer.u32(crc32c(bytes));
   return bytes;
 }
@@ -51,6 +56,9 @@ Result<Identity> decode_identity(std::string_view bytes) {
   identity.node = reader.id<NodeId>();
   identity.groups = static_cast<uint32_t>(reader.varint());
   identity.established = reader.boolean();
+  for (uint64_t left = reader.count(1); left > 0; --left) {
+    identity.suspects.push_back(reader.id<GroupId>());
+  }
   if (!reader.done()) {
     return damaged;
   }
@@ -65,10 +73,12 @@ Result<std::optional<Identity>> load_identity(env::Disk& disk) {
   }
   Result<std::unique_ptr<env::File>> file = disk.open(kName, env::OpenMode::kRead);
   RETURN_IF_ERROR(file);
-  char bytes[kBytesMax];
-  const Result<size_t> size = (*file)->read(0, bytes);
+  const Result<uint64_t> size = (*file)->size();
   RETURN_IF_ERROR(size);
-  Result<Identity> identity = decode_identity({bytes, *size});
+  std::string bytes(std::min<uint64_t>(*size, kBytesMax), '\0');
+  const Result<size_t> read = (*file)->read(0, bytes);
+  RETURN_IF_ERROR(read);
+  Result<Identity> identity = decode_identity(std::string_view(bytes).substr(0, *read));
   RETURN_IF_ERROR(identity);
   return std::optional<Identity>(*identity);
 }

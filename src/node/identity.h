@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/ids.h"
 #include "base/status.h"
@@ -21,6 +22,9 @@ struct Identity {
   NodeId node;
   uint32_t groups = 0;
   bool established = false;
+  // Replicas here that may lack what an earlier replica in their place had acknowledged: they vote
+  // only when a leader has brought them up to date, whatever restarts come in between. Sorted.
+  std::vector<GroupId> suspects;
   bool operator==(const Identity&) const = default;
 };
 

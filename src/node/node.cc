@@ -190,6 +190,7 @@ void Node::on_frame(NodeId from, std::string_view bytes) {
       case rpc::ItemKind::kRaft: on_raft_message(from, item.group, item.bytes); break;
       case rpc::ItemKind::kRequest: calls_.on_request(from, item.bytes.view()); break;
       case rpc::ItemKind::kAnswer: calls_.on_answer(from, item.bytes.view()); break;
+      case rpc::ItemKind::kFounding: on_founding(from, item.bytes.view()); break;
       case rpc::ItemKind::kHeartbeat: on_heartbeat(from, item.bytes.view()); break;
       default: ++Shell::counters.messages_bad; break;
     }
@@ -330,6 +331,7 @@ void Node::tell_observer() {
 
 void Node::on_group_changed(Group& group) {
   ++Shell::counters.leader_changes;
+  lived_ = lived_ || !group.raft().leader().none();
   changed_.push_back(group.id());
 }
 
@@ -359,7 +361,7 @@ void Node::flushed(const Status& status) {
     in_flush_.clear();
     return;
   }
-  if (!identity_.established) {
+  if (!identity_.established && !founding_) {
     identity_.established = true;
     const Status stored = store_identity(world_.disk, identity_);
     if (!stored.ok()) {
@@ -419,7 +421,10 @@ void Node::beat() {
   for (const NodeId peer : peers_) {
     outbox_.add(peer, GroupId(), rpc::ItemKind::kHeartbeat,
                 [this](std::string& out) { liveness_.write_beat(out); });
+    outbox_.add(peer, GroupId(), rpc::ItemKind::kFounding,
+                [this](std::string& out) { write_founding(out); });
   }
+  trust_recovered();
   for (const NodeId lost : liveness_.take_lost(now_)) {
     on_peer_changed(lost);
   }
@@ -462,11 +467,16 @@ void Node::create_group(GroupId id) {
   if (id.value() >= slots_.size()) {
     slots_.resize(id.value() + 1);
   }
-  if (slots_[id.value()].group != nullptr) {
+  // While the cluster is being founded nobody can have asked for a replica.
+  if (slots_[id.value()].group != nullptr || founding_) {
     return;
   }
   // There may have been a replica of this group here before, whose votes are forgotten: this one
-  // votes only when a leader has brought it up to date.
+  // votes only when a leader has brought it up to date. If that cannot be written down, the caller
+  // asks again.
+  if (!set_suspect(id, true).ok()) {
+    return;
+  }
   raft::Restored empty;
   empty.tail_suspect = true;
   mark_dirty(add_group(id, {std::move(empty), new_machine(id), Stamp()}));
@@ -483,6 +493,7 @@ void Node::destroy_group(GroupId id) {
   std::erase(active_, gone);
   std::replace(turning_.begin(), turning_.end(), gone, static_cast<Group*>(nullptr));
   slot.group.reset();
+  (void)set_suspect(id, false);  // a mark too many does no harm
   wal_->remove_group(id);
   snapshots_->remove_group(id);
   schedule_turn();

@@ -61,7 +61,7 @@ class Node final : public service::Proposer,
                    private Shell,
                    private ForwardRoutes {
  public:
-  // Blocking: reads the data directory, rebuilds every machine, founds the groups of a new cluster.
+  // Blocking: reads the data directory and rebuilds every machine.
   [[nodiscard]] static Result<std::unique_ptr<Node>> open(const World& world,
                                                           const Options& options);
   ~Node() override;
@@ -103,6 +103,8 @@ class Node final : public service::Proposer,
   [[nodiscard]] wal::Stats wal_stats() const { return wal_->stats(); }
   [[nodiscard]] const std::vector<std::string>& recovery_notes() const { return notes_; }
   [[nodiscard]] const Status& failure() const { return failure_; }
+  // A new cluster is founded when all of its nodes are there; until then there are no groups.
+  [[nodiscard]] bool founding() const { return founding_; }
   // Hands the leadership of every group that this node leads to a live peer, as far as there is
   // one.
   void give_up_leadership();
@@ -139,6 +141,12 @@ class Node final : public service::Proposer,
   [[nodiscard]] Status load_group(const wal::RecoveredGroup& recovered,
                                   const wal::SnapshotInfo* snapshot);
   [[nodiscard]] Status restore_machine(GroupId id, service::GroupMachine& machine, Stamp& stamp);
+  void begin_founding();
+  void on_founding(NodeId from, std::string_view bytes);
+  void write_founding(std::string& out) const;
+  void enter_living_cluster();
+  [[nodiscard]] Status set_suspect(GroupId id, bool suspect);
+  void trust_recovered();
   void found_groups();
   void found_group(GroupId id, const std::vector<NodeId>& voters);
   [[nodiscard]] raft::Options raft_options(GroupId id) const;
@@ -199,6 +207,9 @@ class Node final : public service::Proposer,
 
   std::vector<Waiting> waiting_;  // for the next flush
   std::vector<Waiting> in_flush_;
+  std::vector<NodeId> newborn_;        // founding nodes that have said that they wait as we do
+  bool founding_ = false;              // this node waits for all of the others
+  bool lived_ = false;                 // some group here has had a leader
   bool flushing_ = false;
   bool turn_scheduled_ = false;
   bool snapshotting_ = false;

@@ -320,6 +320,43 @@ TEST_F(PlacementTest, a_node_that_was_away_is_dead_and_alive_again_with_its_lead
   ASSERT_TRUE(settles(Duration::seconds(30))) << unfinished();
 }
 
+TEST_F(PlacementTest, a_node_whose_directory_was_lost_votes_only_when_it_has_been_rebuilt) {
+  ASSERT_TRUE(settles(Duration::seconds(15))) << unfinished();
+  stop(NodeId(2));
+  run_until(Duration::seconds(3), [] { return false; });  // nodes 1 and 3 alone have these
+  stop(NodeId(1));
+  stop(NodeId(3));
+  machines_.erase(NodeId(3));
+  start(NodeId(2));
+  start(NodeId(3));
+  const size_t answered = answered_.size();
+  run_until(Duration::seconds(5), [] { return false; });
+  EXPECT_EQ(answered_.size(), answered) << "a majority without what was acknowledged took writes";
+  start(NodeId(1));
+  ASSERT_TRUE(settles(Duration::seconds(40))) << unfinished();
+  ASSERT_TRUE(run_until(Duration::seconds(5), [this] {
+    return machines_.at(NodeId(3))->node->identity().suspects.empty();
+  })) << "rebuilt, it votes again";
+  EXPECT_EQ(lost(NodeId(3)), "");
+}
+
+TEST_F(PlacementTest, a_suspect_replica_stays_suspect_over_a_restart) {
+  ASSERT_TRUE(settles(Duration::seconds(15))) << unfinished();
+  stop(NodeId(1));
+  stop(NodeId(2));
+  stop(NodeId(3));
+  machines_.erase(NodeId(3));
+  start(NodeId(3));
+  start(NodeId(2));
+  ASSERT_TRUE(run_until(Duration::seconds(2), [this] {
+    return !machines_.at(NodeId(3))->node->identity().suspects.empty();
+  }));
+  stop(NodeId(3));
+  start(NodeId(3));
+  EXPECT_FALSE(machines_.at(NodeId(3))->node->identity().suspects.empty());
+  EXPECT_TRUE(machines_.at(NodeId(3))->node->group(GroupId(0))->raft().suspect());
+}
+
 TEST_F(PlacementTest, at_rest_nothing_is_said) {
   ASSERT_TRUE(settles(Duration::seconds(15))) << unfinished();
   run_until(Duration::seconds(5), [] { return false; });

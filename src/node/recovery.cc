@@ -16,7 +16,6 @@
 #include "base/limits.h"
 #include "base/prng.h"
 #include "node/node.h"
-#include "service/meta/placement.h"
 
 namespace quorate::node {
 namespace {
@@ -83,7 +82,7 @@ Status Node::recover() {
   RETURN_IF_ERROR(loaded);
   const bool fresh = !loaded->has_value();
   if (fresh) {
-    identity_ = {options_.cluster_id, options_.id, options_.groups, false};
+    identity_ = {options_.cluster_id, options_.id, options_.groups, false, {}};
     RETURN_IF_ERROR(store_identity(world_.disk, identity_));
   } else {
     identity_ = **loaded;
@@ -107,7 +106,7 @@ Status Node::recover() {
   slots_.resize(identity_.groups + 1);
   RETURN_IF_ERROR(load_groups(std::move(opened->groups)));
   if (!identity_.established) {
-    found_groups();
+    begin_founding();
   }
   return Status::success();
 }
@@ -143,7 +142,10 @@ Status Node::load_group(const wal::RecoveredGroup& log, const wal::SnapshotInfo*
   }
   raft::Restored restored;
   restored.hard_state = hard_state_of(log.state);
-  restored.tail_suspect = log.tail_suspect;
+  restored.tail_suspect =
+      log.tail_suspect ||
+      std::binary_search(identity_.suspects.begin(), identity_.suspects.end(), log.group);
+  lived_ = lived_ || log.state.term > Term(1);
   restored.last = log.last;
   if (snapshot != nullptr && snapshot->index >= log.compacted) {
     Result<raft::SnapshotMeta> meta = meta_of(*snapshot);
@@ -180,6 +182,9 @@ Status Node::load_group(const wal::RecoveredGroup& log, const wal::SnapshotInfo*
   if (!restored.snapshot.index.none()) {
     RETURN_IF_ERROR(restore_machine(log.group, *machine, stamp));
   }
+  if (restored.tail_suspect) {
+    RETURN_IF_ERROR(set_suspect(log.group, true));
+  }
   add_group(log.group, {std::move(restored), std::move(machine), stamp});
   return Status::success();
 }
@@ -208,77 +213,6 @@ Status Node::restore_machine(GroupId id, service::GroupMachine& machine, Stamp& 
     RETURN_IF_ERROR(machine.restore_piece(rest));
     offset += piece->size();
   }
-}
-
-std::optional<service::meta::Bootstrap> Node::first_map() const {
-  if (options_.initial.empty()) {
-    return std::nullopt;
-  }
-  service::meta::Bootstrap bootstrap;
-  bootstrap.settings.cluster_id = identity_.cluster_id;
-  bootstrap.settings.replication = options_.replication_factor;
-  bootstrap.groups = identity_.groups;
-  for (const Peer& peer : options_.initial) {
-    service::meta::NodeSpec spec;
-    spec.id = peer.id;
-    spec.addresses = {peer.address, peer.http_address, peer.resp_address};
-    bootstrap.nodes.push_back(std::move(spec));
-  }
-  return bootstrap;
-}
-
-// The groups of a new cluster. Each founding replica writes the same first entry, the configuration
-// of index 1 in term 1, as if a leader of term 1 had sent and committed it; so all agree without a
-// word between them.
-void Node::found_groups() {
-  if (options_.initial.empty()) {
-    return;  // joins an existing cluster: placement will ask for replicas
-  }
-  // The meta machine's bootstrap command computes the same from the same, so that what is there is
-  // also what is wanted.
-  service::meta::PlacementRules rules;
-  rules.seed = identity_.cluster_id;
-  rules.replication = options_.replication_factor;
-  for (const Peer& peer : options_.initial) {
-    rules.nodes.push_back({peer.id});
-  }
-  std::sort(rules.nodes.begin(), rules.nodes.end(),
-            [](const auto& a, const auto& b) { return a.node < b.node; });
-  found_group(GroupId(0),
-              service::meta::place_meta(rules, service::meta::Settings().meta_voters_max, {}));
-  const service::meta::Placement placement =
-      service::meta::place(rules, service::meta::Placement(identity_.groups));
-  for (uint32_t g = 1; g <= identity_.groups; ++g) {
-    std::vector<NodeId> voters;
-    for (const service::meta::Replica& replica : placement[g - 1]) {
-      voters.push_back(replica.node);
-    }
-    found_group(GroupId(g), voters);
-  }
-}
-
-void Node::found_group(GroupId id, const std::vector<NodeId>& voters) {
-  const bool ours = std::find(voters.begin(), voters.end(), options_.id) != voters.end();
-  if (!ours || slots_[id.value()].group != nullptr) {
-    return;
-  }
-  raft::ConfigChange change;
-  for (const NodeId voter : voters) {
-    change.changes.push_back({raft::ChangeKind::kAddVoter, voter});
-  }
-  const raft::Entry first{Index(1), Term(1), raft::EntryKind::kConfig, Stamp(),
-                          Buffer::take(raft::encode(change))};
-  const wal::State state{Term(1), NodeId(), Index(1)};
-  const wal::Record record{first.index, first.term, static_cast<uint8_t>(first.kind), first.at,
-                           first.payload};
-  wal_->append(id, &state, {&record, 1});
-  raft::Restored restored;
-  restored.hard_state = {Term(1), NodeId(), Index(1)};
-  restored.last = Index(1);
-  restored.terms = {{Index(1), Term(1)}};
-  restored.configs = {first};
-  Group& group = add_group(id, {std::move(restored), new_machine(id), Stamp()});
-  mark_dirty(group);
 }
 
 raft::Options Node::raft_options(GroupId id) const {

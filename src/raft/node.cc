@@ -550,6 +550,7 @@ const Entry* Node::entry_at(Index index) const { return core_->log.find(index); 
 const Config& Node::config() const { return core_->configs.newest(); }
 const Config& Node::config_at(Index index) const { return core_->configs.at(index); }
 Index Node::config_index() const { return core_->configs.newest_index(); }
+bool Node::suspect() const { return core_->suspect; }
 bool Node::has_holes() const { return core_->log.has_holes(); }
 size_t Node::cached_bytes() const { return core_->log.cached_bytes(); }
 

@@ -105,6 +105,8 @@ class Node {
   [[nodiscard]] const Config& config_at(Index index) const;
   [[nodiscard]] std::vector<PeerView> peers() const;
   [[nodiscard]] bool has_holes() const;
+  // The end of the log may still lack entries that were acknowledged (Restored::tail_suspect).
+  [[nodiscard]] bool suspect() const;
   // Bytes of entries held in memory.
   [[nodiscard]] size_t cached_bytes() const;
   [[nodiscard]] std::string describe() const;

@@ -25,6 +25,7 @@ enum class ItemKind : uint8_t {
   kRequest = 2,    // a request that the receiver shall answer (calls.h); group 0
   kAnswer = 3,     // its answer; group 0
   kHeartbeat = 4,  // the sender lives (heartbeat.h); group 0
+  kFounding = 5,   // whether the sender has seen its cluster live: boolean u8; group 0
 };
 
 inline constexpr uint8_t kFrameVersion = 1;
