@@ -170,10 +170,13 @@ void flushes(Bench& bench) {
 void recovery(Bench& bench) {
   const uint64_t bytes = bench.log_bytes();
   const Instant begin = bench.now();
+  const Duration cpu_before = cpu_used();
   const auto wal = bench.open_wal();
   const double seconds = micros(bench.now() - begin) / 1e6;
-  std::printf("recovery of %.0f MB in %.3f s: %.0f MB/s\n", static_cast<double>(bytes) / 1e6,
-              seconds, static_cast<double>(bytes) / 1e6 / seconds);
+  const double cpu = micros(cpu_used() - cpu_before) / 1e6;
+  const double megabytes = static_cast<double>(bytes) / 1e6;
+  std::printf("recovery of %.0f MB in %.3f s, %.3f s of cpu: %.0f MB/s, %.0f by cpu\n", megabytes,
+              seconds, cpu, megabytes / seconds, megabytes / cpu);
 }
 
 }  // namespace

@@ -86,10 +86,11 @@ Result<SegmentBytes*> Recovery::load(size_t i) {
   if (loaded_.number == files_[i].number) {
     return &loaded_;
   }
+  std::string memory = std::move(loaded_.bytes);
   loaded_ = {};
   auto file = disk_.open(options_.directory + "/" + files_[i].name, env::OpenMode::kWrite);
   RETURN_IF_ERROR(file);
-  auto bytes = load_segment(**file, files_[i].number);
+  auto bytes = load_segment(**file, files_[i].number, std::move(memory));
   RETURN_IF_ERROR(bytes);
   if (bytes->unreadable_bytes > 0) {
     note("the disk refuses " + std::to_string(bytes->unreadable_bytes) + " bytes of " +

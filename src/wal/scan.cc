@@ -58,11 +58,12 @@ void read_by_sector(env::File& file, uint64_t offset, std::span<char> out, size_
 
 }  // namespace
 
-Result<SegmentBytes> load_segment(env::File& file, uint32_t number) {
+Result<SegmentBytes> load_segment(env::File& file, uint32_t number, std::string memory) {
   const auto size = file.size();
   RETURN_IF_ERROR(size);
   SegmentBytes segment;
   segment.number = number;
+  segment.bytes = std::move(memory);
   segment.bytes.resize(*size);
   const std::span<char> all(segment.bytes);
   for (uint64_t at = 0; at < *size; at += kReadBytes) {

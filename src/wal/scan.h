@@ -21,7 +21,9 @@ struct SegmentBytes {
 };
 
 // Reads a whole segment; what the disk refuses to read becomes zeros, in the smallest pieces.
-[[nodiscard]] Result<SegmentBytes> load_segment(env::File& file, uint32_t number);
+// `memory` is used for the bytes: filling fresh pages costs more than reading into old ones.
+[[nodiscard]] Result<SegmentBytes> load_segment(env::File& file, uint32_t number,
+                                                std::string memory = {});
 
 struct FoundBatch {
   BatchHeader header;
