@@ -181,7 +181,6 @@ void Assembly::stop() {
   }
   stopping_ = true;
   log_.info("stop", {{"leads", node_->led_groups()}});
-  node_->give_up_leadership();
   const Instant now = clock_.now();
   const Instant deadline = now + config_.stop_timeout;
   loop_->start(deadline, [this] {
@@ -208,7 +207,9 @@ bool Assembly::can_hand_over() const {
 // Waits until others lead, while this node still forwards; then ends the conversations.
 void Assembly::finish_stop(Instant deadline) {
   if (can_hand_over() && clock_.now() < deadline) {
-    loop_->start(clock_.now() + Duration::millis(10), [this, deadline] { finish_stop(deadline); });
+    // Asked again and again: the peer that was chosen may have been about to stop as well.
+    node_->give_up_leadership();
+    loop_->start(clock_.now() + Duration::millis(20), [this, deadline] { finish_stop(deadline); });
     return;
   }
   const auto end = [this] {

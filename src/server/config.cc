@@ -78,6 +78,8 @@ class Collector {
           [&flag](const ConfigKey& each) { return flag_of(each.name) == flag; });
       if (key == config_keys().end()) {
         unknown_flag(flag);
+        // What follows is its value, not one more mistake.
+        i += !value && i + 1 < arguments.size() && !arguments[i + 1].starts_with("--") ? 1 : 0;
         continue;
       }
       if (!value && i + 1 == arguments.size()) {
