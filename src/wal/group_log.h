@@ -3,7 +3,7 @@
 // batch each entry stands. Arithmetic only; the bytes are elsewhere.
 //
 // The index is one small Run per item, not one per entry: the records of an item are found by
-// reading the item. An idle group costs a quarter of a kilobyte.
+// reading the item. An idle group costs about 300 bytes.
 //
 // Invariants (check() verifies them; the tests call it after each step):
 //   1. compacted <= last.
