@@ -36,7 +36,7 @@ class Planner {
       return step;
     }
     if (missing_.empty() && leaving_.empty()) {
-      return balance(Reason::kAsWanted);
+      return balance(awaits_learner() ? Reason::kTargetDown : Reason::kAsWanted);
     }
     if (contains(leaving_, view_.self)) {
       if (const NodeId heir = find_heir(); !heir.none()) {
@@ -98,6 +98,13 @@ class Planner {
       }
     }
     return step.changes.empty() ? wait(Reason::kAsWanted) : step;
+  }
+
+  // A learner that did not answer yet is invited when it does: a node that has just announced
+  // itself gets no map, and so says nothing that would call for a second look, before it learns.
+  [[nodiscard]] bool awaits_learner() const {
+    return std::any_of(group_.learners.begin(), group_.learners.end(),
+                       [this](NodeId node) { return !votes(node) && !learns(node); });
   }
 
   // Who stays and could lead at once; the preferred one if it can.

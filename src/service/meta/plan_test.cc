@@ -153,6 +153,19 @@ TEST(plan, in_the_meta_group_all_others_learn_and_a_voter_that_yields_stays_as_l
             "learner 4 (swap)");
 }
 
+TEST(plan, a_wanted_learner_that_does_not_answer_yet_is_waited_for) {
+  Group group;
+  group.id = kMetaGroup;
+  group.wanted = voters("123");
+  group.learners = nodes("4");
+  EXPECT_EQ(say(next_step(group, view_of({"", "", "123", "", 1, "23", "23", ""}))),
+            "(target_down)");
+  EXPECT_EQ(say(next_step(group, view_of({"", "", "123", "", 1, "234", "23", ""}))),
+            "learner 4 (learners)");
+  EXPECT_EQ(say(next_step(group, view_of({"", "", "123", "4", 1, "23", "23", ""}))),
+            "(as_wanted)");
+}
+
 // ---- every combination --------------------------------------------------------------------------
 
 constexpr int kNodes = 4;
