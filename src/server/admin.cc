@@ -179,6 +179,15 @@ http::ClusterStatus NodeAdmin::status() {
   return status;
 }
 
+// A replica that is being moved here or away hears of no leader for a while; requests for its
+// group are forwarded meanwhile, so it is no reason to take the node out of service. Without the
+// map there is no telling, and without the meta group there is no map.
+bool NodeAdmin::is_member(const meta::Map* known, GroupId group) const {
+  const meta::Group* entry = known == nullptr ? nullptr : known->group(group);
+  return entry == nullptr || group == meta::kMetaGroup || entry->reported.term.none() ||
+         meta::names(entry->reported.members, parts_.node.id());
+}
+
 bool NodeAdmin::ready(std::string& why) {
   why.clear();
   if (!parts_.node.failure().ok()) {
@@ -197,7 +206,7 @@ bool NodeAdmin::ready(std::string& why) {
     return false;
   }
   for (const GroupId id : held) {
-    if (parts_.node.group(id)->raft().leader().none()) {
+    if (parts_.node.group(id)->raft().leader().none() && is_member(known, id)) {
       why = "group " + std::to_string(id.value()) + " has no leader";
       return false;
     }
