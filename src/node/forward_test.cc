@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include "base/prng.h"
-#include "node/identity.h"
 
 namespace quorate::node {
 namespace {
@@ -70,19 +69,6 @@ TEST(forward_codec, damaged_bytes_are_refused) {
     }
     (void)decode_request(bytes, Instant());
     (void)decode_answer(bytes);
-    (void)decode_identity(bytes);
-  }
-}
-
-TEST(identity, survives_and_every_damaged_byte_is_noticed) {
-  const Identity identity{77, NodeId(3), 12, true, {GroupId(0), GroupId(700)}};
-  const std::string bytes = encode(identity);
-  ASSERT_TRUE(decode_identity(bytes).ok());
-  EXPECT_EQ(*decode_identity(bytes), identity);
-  for (size_t i = 0; i < bytes.size() * 8; ++i) {
-    std::string bad = bytes;
-    bad[i / 8] = static_cast<char>(bad[i / 8] ^ (1 << (i % 8)));
-    EXPECT_FALSE(decode_identity(bad).ok()) << i;
   }
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Identity: who this data directory belongs to, in one small checksummed file.
+// Identity: who this data directory belongs to, in a small checksummed file and its copy: a node
+// that cannot read it cannot start, so one flipped bit must not be enough. Loading mends what is
+// damaged.
 //
 // A directory is newborn until the first log entries of its groups are durable, then established.
 // A newborn node has never voted, so a start that was cut short may begin again; an established one
@@ -31,7 +33,7 @@ struct Identity {
 [[nodiscard]] std::string encode(const Identity& identity);
 [[nodiscard]] Result<Identity> decode_identity(std::string_view bytes);
 
-// Nothing if the directory is new; kCorrupted if the file is damaged.
+// Nothing if the directory is new; kCorrupted if every copy is damaged.
 [[nodiscard]] Result<std::optional<Identity>> load_identity(env::Disk& disk);
 // Durable when it returns.
 [[nodiscard]] Status store_identity(env::Disk& disk, const Identity& identity);
