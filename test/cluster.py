@@ -145,6 +145,7 @@ class Cluster:
     def __init__(self, directory, count=3, settings=None, network=None, data=None):
         self.directory, self.network = pathlib.Path(directory), network
         self.settings = dict(settings or {})
+        self.keeps = False  # the directory, because the test failed
         self.nodes = {}
         for number in range(1, count + 1):
             self._make(number, (data or {}).get(number))
@@ -184,7 +185,7 @@ class Cluster:
     def __exit__(self, kind, *_):
         for node in self.nodes.values():
             node.kill()
-        if kind is not None:
+        if kind is not None or self.keeps:
             self.print_logs()
         else:
             shutil.rmtree(self.directory, ignore_errors=True)

@@ -21,6 +21,13 @@ def rounds():
     return lambda few: few * 20 if LONG else few
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    item.failed = getattr(item, "failed", False) or report.failed
+    return report
+
+
 @pytest.fixture
 def directory():
     """Kept if the test fails: a cluster removes its own when all went well."""
@@ -31,7 +38,16 @@ def directory():
 
 
 @pytest.fixture
-def cluster(directory):
+def keep(request):
+    """Called with a cluster at the end of its test: its logs are printed if the test failed."""
+    def at_end(cluster):
+        cluster.keeps = request.node.failed
+    return at_end
+
+
+@pytest.fixture
+def cluster(directory, keep):
     """Three nodes, healthy."""
     with Cluster(directory) as made:
         yield made.start()
+        keep(made)

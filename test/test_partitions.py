@@ -21,9 +21,10 @@ def network():
 
 
 @pytest.fixture
-def cluster(directory, network):
+def cluster(directory, network, keep):
     with Cluster(directory, network=network) as made:
         yield made.start()
+        keep(made)
 
 
 def others(node):
