@@ -165,11 +165,16 @@ class Cluster:
         self.wait_healthy()
         return self
 
-    def join(self, number):
-        """Starts a new node, which announces itself to those that run."""
+    def prepare(self, number):
+        """A new node with its configuration, not started yet."""
         known = [f"127.0.0.1:{n.http}" for n in self.running()]
         node = self._make(number)
         node.configure({"join": known}, self.settings)
+        return node
+
+    def join(self, number):
+        """Starts a new node, which announces itself to those that run."""
+        node = self.prepare(number)
         node.start()
         return node
 
