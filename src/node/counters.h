@@ -26,6 +26,7 @@ struct Counters {
   uint64_t log_reads = 0;
   uint64_t holes_found = 0;
   uint64_t flush_failures = 0;
+  uint64_t stalls = 0;                 // ticks put off because the process had stood still
 };
 
 }  // namespace quorate::node

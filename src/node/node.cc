@@ -10,6 +10,9 @@
 namespace quorate::node {
 namespace {
 
+// A tick that comes this late tells of a process that was paused or starved.
+constexpr Duration kStall = Duration::millis(50);
+
 // Differs between any two starts of a node, unless both of its clocks were turned back together.
 uint64_t incarnation_at(const env::Clock& clock) {
   return mix64(static_cast<uint64_t>(clock.wall().micros())) ^
@@ -398,6 +401,17 @@ void Node::arm_tick() {
 
 void Node::tick() {
   now_ = Shell::clock.now();
+  // After a stall of this process the words of leaders and followers still lie in the sockets. To
+  // judge them by the clock first would depose leaders that never went silent, in thousands of
+  // groups at once; so the input is taken in before anything is given up.
+  const bool stalled = now_ - ticked_at_ > kStall && !stall_seen_;
+  ticked_at_ = now_;
+  stall_seen_ = stalled;
+  if (stalled) {
+    ++Shell::counters.stalls;
+    arm_tick();
+    return;
+  }
   for (size_t i = 0; i < active_.size();) {
     Group* const group = active_[i];
     group->tick(now_);

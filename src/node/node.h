@@ -216,6 +216,8 @@ class Node final : public service::Proposer,
   Status failure_;
   Instant now_;  // as of the last event; good for deadlines, not for leases
   Instant beat_at_;
+  Instant ticked_at_;
+  bool stall_seen_ = false;            // at the last tick, which was therefore put off
   env::TimerId tick_timer_ = env::TimerId::kNone;
   UniqueFunction<void(GroupId)> observer_;
   UniqueFunction<std::vector<NodeId>(GroupId)> routes_;
