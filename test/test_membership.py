@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nodes that come, go, and take each other's place while clients write."""
 import shutil
+import time
 
 from load import Load
 
@@ -99,6 +100,39 @@ def test_a_node_whose_directory_is_lost_is_replaced(cluster):
         replace(cluster, lost.number, 4)
         load.wait_acknowledged(20)
     cluster.wait_healthy(voters=list(cluster.nodes))
+    load.verify()
+
+
+def test_a_node_whose_directory_is_lost_is_rebuilt_under_its_own_number(cluster):
+    with Load(cluster) as load:
+        load.wait_acknowledged(100)
+        lost = cluster.followers()[0]
+        lost.kill()
+        shutil.rmtree(lost.data)
+        load.wait_acknowledged(20)
+        lost.start()
+        cluster.wait_healthy()
+        load.wait_acknowledged(20)
+    cluster.wait_healthy()
+    load.verify()
+
+
+def test_a_lost_directory_and_a_node_that_was_away_make_no_majority(cluster):
+    away, lost, keeper = cluster.nodes.values()
+    with Load(cluster) as load:
+        load.wait_acknowledged(50)
+        away.kill()
+        load.wait_acknowledged(100)  # these are on the other two alone
+        keeper.kill()
+        lost.kill()
+        shutil.rmtree(lost.data)
+        away.start()
+        lost.start()
+        time.sleep(5)
+        keeper.start()
+        cluster.wait_healthy()
+        load.wait_acknowledged(20)
+    cluster.wait_healthy()
     load.verify()
 
 
