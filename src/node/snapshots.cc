@@ -8,6 +8,7 @@ namespace quorate::node {
 namespace {
 
 constexpr size_t kStampBytes = 8;
+constexpr int kRestoreAttempts = 3;
 
 }  // namespace
 
@@ -204,6 +205,11 @@ void SnapshotInstaller::begin_restore(const raft::SnapshotMeta& meta) {
 
 void SnapshotInstaller::step() {
   Result<std::string> piece = reader_->read(offset_, group_.shell_.options.snapshot_step_bytes);
+  if (!piece.ok() && ++attempts_ < kRestoreAttempts) {
+    // The file may have been replaced under its name by an equal one: read that, from its start.
+    begin_restore(meta_);
+    return;
+  }
   if (!piece.ok()) {
     finish(piece.status());
     return;
@@ -235,6 +241,7 @@ void SnapshotInstaller::step() {
 
 void SnapshotInstaller::finish(const Status& status) {
   reader_.reset();
+  attempts_ = 0;
   const Instant now = group_.shell_.clock.now();
   // Whole files were checked before; a machine that cannot read one would diverge if it went on.
   ASSERT(status.ok(), status.message().c_str());

@@ -83,6 +83,7 @@ class SnapshotInstaller {
   raft::SnapshotMeta meta_;
   std::unique_ptr<wal::SnapshotReader> reader_;
   uint64_t offset_ = 0;
+  int attempts_ = 0;
   std::string stamp_bytes_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
