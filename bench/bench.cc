@@ -6,6 +6,8 @@
 
 #include "bench/core.h"
 #include "bench/host.h"
+#include "bench/kv.h"
+#include "os/heap.h"
 
 namespace quorate::bench {
 namespace {
@@ -14,6 +16,9 @@ constexpr const char* kHelp =
     "usage: quorate bench NAME [--quick] [--json FILE] [--only ID] [--dir DIRECTORY]\n"
     "\n"
     "  core        the consensus core: latency, throughput, failover, many groups, restart\n"
+    "  kv          keys and values by the Redis protocol, beside Redis itself\n"
+    "  embedded    one caller inside a node's process, at one to seven nodes\n"
+    "  lock        locks over HTTP and by RESP: rates, hand-over, deadlocks, failover\n"
     "\n"
     "  --quick     end within 40 seconds; the figures are rougher\n"
     "  --json      also write {\"machine\": ..., \"rows\": [...]} to FILE\n"
@@ -28,6 +33,7 @@ int usage(const char* complaint) {
 }  // namespace
 
 int bench_main(int argc, char** argv) {
+  os::keep_freed_memory();  // as a server does
   if (argc >= 2 && std::string_view(argv[1]) == "node") {
     return node_main(argc, argv);
   }
@@ -54,6 +60,15 @@ int bench_main(int argc, char** argv) {
   }
   if (arguments.name == "core") {
     return run_core(arguments);
+  }
+  if (arguments.name == "kv") {
+    return run_kv(arguments);
+  }
+  if (arguments.name == "embedded") {
+    return run_embedded(arguments);
+  }
+  if (arguments.name == "lock") {
+    return run_lock(arguments);
   }
   return usage(("bench: there is no bench called " + arguments.name).c_str());
 }

@@ -9,7 +9,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <functional>
+#include <string_view>
+#include <vector>
 
 #include "base/hash.h"
 #include "bench/bare.h"
@@ -28,13 +29,13 @@ HostOptions CoreBench::fresh(uint32_t groups) {
 }
 
 void CoreBench::put1() {
-  const int rounds = quick_ ? 1000 : 5000;
+  const int rounds = quick_ ? 500 : 5000;
   const Latency sync = measure_bare_sync(directory_, rounds);
   const Latency bare = measure_bare_round(directory_, rounds);
   Cluster cluster(fresh(1), 3);
   LoadOptions options;
   options.clients = 1;
-  const LoadResult result = run_load(cluster, options, span(5000, 2000));
+  const LoadResult result = run_load(cluster, options, span(5000, 900));
   const Latency after = measure_bare_sync(directory_, rounds);
   const double base = (sync.p50_us + after.p50_us) / 2;
   const double p50 = static_cast<double>(result.latency.quantile(500'000)) / 1000.0;
@@ -49,11 +50,12 @@ LoadResult CoreBench::load64(uint32_t members, uint32_t groups) {
   Cluster cluster(fresh(groups), members);
   LoadOptions options;
   options.clients = 64;
-  return run_load(cluster, options, span(6000, 2000));
+  return run_load(cluster, options, span(6000, 1200));
 }
 
 void CoreBench::put64() {
   const LoadResult result = load64(3, 12);
+  put64_ = result.per_second();
   add({"put64", "64 clients in the leader's process, 256 B, 3 nodes", result.per_second(), "op/s",
        120'000, Better::kHigher, result.note()});
 }
@@ -66,11 +68,11 @@ void CoreBench::bulk(uint32_t members) {
   many.clients = 16;
   many.batch = 500;
   many.value_bytes = 16;
-  const LoadResult result = run_load(cluster, many, span(5000, 2000));
+  const LoadResult result = run_load(cluster, many, span(5000, 800));
   LoadOptions piped;
   piped.clients = 4096;
   piped.value_bytes = 16;
-  const LoadResult pipelined = run_load(cluster, piped, span(4000, 1500));
+  const LoadResult pipelined = run_load(cluster, piped, span(4000, 400));
   char text[160];
   std::snprintf(text, sizeof(text), "; single puts, 4096 in flight: %.0f op/s, ",
                 pipelined.per_second());
@@ -82,11 +84,13 @@ void CoreBench::bulk(uint32_t members) {
 }
 
 void CoreBench::lease_reads() {
-  Cluster cluster(fresh(12), 3);
+  HostOptions host_options = fresh(12);
+  host_options.settle = false;  // what is measured writes nothing
+  Cluster cluster(host_options, 3);
   LoadOptions fill;
   fill.clients = 64;
   fill.keys = 10'000;
-  (void)run_load(cluster, fill, Duration::millis(1500));
+  (void)run_load(cluster, fill, span(1500, 500));
   Host& host = cluster.host();
   std::vector<std::string> keys;
   for (int i = 0; i < 10'000; ++i) {
@@ -94,7 +98,7 @@ void CoreBench::lease_reads() {
     std::snprintf(key, sizeof(key), "key%09d", i);
     keys.push_back(key);
   }
-  const Instant end = host.clock.now() + span(3000, 1000);
+  const Instant end = host.clock.now() + span(3000, 500);
   const Instant begun = host.clock.now();
   uint64_t reads = 0;
   uint64_t found = 0;
@@ -124,7 +128,8 @@ void CoreBench::lease_reads() {
 }
 
 void CoreBench::scale() {
-  const double three = load64(3, 12).per_second();
+  // In a quick run the figure of the row before serves as the base.
+  const double three = quick_ && put64_ > 0 ? put64_ : load64(3, 12).per_second();
   const LoadResult five = load64(5, 12);
   const LoadResult seven = load64(7, 12);
   add({"scale5", "put64 with 5 nodes against 3 nodes", five.per_second() / three, "x", 0.55,
@@ -134,12 +139,14 @@ void CoreBench::scale() {
 }
 
 double CoreBench::groups_throughput(uint32_t groups, std::string& note) {
-  Cluster cluster(fresh(groups), 3);
+  HostOptions host = fresh(groups);
+  host.settle = !quick_;
+  Cluster cluster(host, 3);
   LoadOptions options;
   options.clients = 4096;
   options.value_bytes = 128;
   options.by_slot = false;
-  const LoadResult result = run_load(cluster, options, span(6000, 2500));
+  const LoadResult result = run_load(cluster, options, span(6000, 1500));
   note = result.note();
   return result.per_second();
 }
@@ -155,41 +162,79 @@ void CoreBench::many_groups() {
        many > 0 ? few / many : 99, "x", 2, Better::kLower, text + many_note});
 }
 
-void CoreBench::idle_groups() {
-  HostOptions options = fresh(quick_ ? 2'000 : 10'000);
-  options.quiet_after_ms = 1000;
-  Cluster cluster(options, 3);
-  Host& host = cluster.host();
-  host.run_for(Duration::seconds(quick_ ? 4 : 10));
-  const double cpu = cluster.cpu_seconds();
-  const int64_t span_ms = quick_ ? 3000 : 10'000;
-  host.run_for(Duration::millis(span_ms));
-  const double used = (cluster.cpu_seconds() - cpu) / 3 / (static_cast<double>(span_ms) / 1000);
-  double greatest = resident_mb_of(getpid());
-  for (const std::unique_ptr<Child>& child : cluster.children()) {
-    greatest = std::max(greatest, child->resident_mb());
+namespace {
+
+// What one function measures, under the ids of its rows.
+struct Part {
+  std::vector<std::string_view> ids;
+  void (CoreBench::*run)();
+
+  [[nodiscard]] bool has(std::string_view id) const {
+    return std::find(ids.begin(), ids.end(), id) != ids.end();
   }
-  char note[96];
-  std::snprintf(note, sizeof(note), "%u groups; the node that leads all %.0f MB", options.groups,
-                resident_mb_of(getpid()));
-  add({"idle_groups_cpu", "idle groups, share of one core per node", used * 100, "%", 2,
-       Better::kLower, note});
-  add({"idle_groups_mb", "idle groups, resident memory of the largest node", greatest, "MB", 100,
-       Better::kLower, note});
+};
+
+const std::vector<Part>& parts() {
+  static const std::vector<Part> all = {
+      {{"put1_p50_x"}, &CoreBench::put1},
+      {{"put64"}, &CoreBench::put64},
+      {{"bulk3"}, &CoreBench::bulk3},
+      {{"bulk1"}, &CoreBench::bulk1},
+      {{"lease_reads"}, &CoreBench::lease_reads},
+      {{"scale5", "scale7"}, &CoreBench::scale},
+      {{"failover_p50", "failover_p99"}, &CoreBench::failover},
+      {{"groups4096_x"}, &CoreBench::many_groups},
+      {{"idle_groups_cpu", "idle_groups_mb"}, &CoreBench::idle_groups},
+      {{"restart_s"}, &CoreBench::restart},
+      {{"catchup_s"}, &CoreBench::catch_up},
+      {{"idle_mb"}, &CoreBench::idle},
+  };
+  return all;
 }
 
-void CoreBench::idle() {
-  Cluster cluster(fresh(12), 3);
-  cluster.host().run_for(Duration::seconds(2));
-  double greatest = 0;
-  for (const std::unique_ptr<Child>& child : cluster.children()) {
-    greatest = std::max(greatest, child->resident_mb());
+// False, and says what there is, if there is no such row.
+bool check_only(const std::string& only) {
+  std::string known;
+  for (const Part& part : parts()) {
+    if (only.empty() || part.has(only)) {
+      return true;
+    }
+    for (const std::string_view id : part.ids) {
+      known.append(" ").append(id);
+    }
   }
-  add({"idle_mb", "idle node, 12 groups, resident", greatest, "MB", 30, Better::kLower, ""});
+  std::fprintf(stderr, "bench core: there is no row %s; the rows are:%s\n", only.c_str(),
+               known.c_str());
+  return false;
 }
+
+// How long each part took, set-up included: where the time of a run goes.
+void run_parts(CoreBench& bench, const std::string& only) {
+  const os::Clock clock;
+  const Instant begun = clock.now();
+  std::string times;
+  for (const Part& part : parts()) {
+    if (!only.empty() && !part.has(only)) {
+      continue;
+    }
+    const Instant at = clock.now();
+    (bench.*part.run)();
+    char text[64];
+    std::snprintf(text, sizeof(text), " %s %.1f", std::string(part.ids.front()).c_str(),
+                  static_cast<double>((clock.now() - at).micros()) / 1e6);
+    times += text;
+  }
+  std::printf("\ntook %.1f s:%s\n", static_cast<double>((clock.now() - begun).micros()) / 1e6,
+              times.c_str());
+}
+
+}  // namespace
 
 int run_core(const Arguments& arguments) {
   namespace fs = std::filesystem;
+  if (!check_only(arguments.only)) {
+    return 2;
+  }
   const fs::path root =
       arguments.directory.empty() ? fs::path("bench-data") : fs::path(arguments.directory);
   const fs::path directory = fs::absolute(root) / ("core-" + std::to_string(getpid()));
@@ -199,29 +244,12 @@ int run_core(const Arguments& arguments) {
       "bench core: nodes are processes with their own logs, over loopback TCP; the load runs\n"
       "in the leader's process unless a row says otherwise\n");
   describe_machine(report);
-  const Latency sync = measure_bare_sync(directory.string(), arguments.quick ? 1000 : 3000);
+  const Latency sync = measure_bare_sync(directory.string(), arguments.quick ? 600 : 3000);
   report.fact("fdatasync_p50_us", std::to_string(sync.p50_us));
   report.fact("fdatasync_p99_us", std::to_string(sync.p99_us));
   report.header();
   CoreBench bench(report, arguments, directory.string());
-  const std::pair<const char*, std::function<void()>> rows[] = {
-      {"put1_p50_x", [&] { bench.put1(); }},
-      {"put64", [&] { bench.put64(); }},
-      {"bulk3", [&] { bench.bulk(3); }},
-      {"bulk1", [&] { bench.bulk(1); }},
-      {"lease_reads", [&] { bench.lease_reads(); }},
-      {"scale", [&] { bench.scale(); }},
-      {"failover", [&] { bench.failover(); }},
-      {"groups4096_x", [&] { bench.many_groups(); }},
-      {"idle_groups", [&] { bench.idle_groups(); }},
-      {"restart_s", [&] { bench.restart(); }},
-      {"idle_mb", [&] { bench.idle(); }},
-  };
-  for (const auto& [id, row] : rows) {
-    if (arguments.only.empty() || arguments.only == id) {
-      row();
-    }
-  }
+  run_parts(bench, arguments.only);
   fs::remove_all(directory);
   if (!arguments.json.empty() && !report.write_json(arguments.json)) {
     std::fprintf(stderr, "bench: cannot write %s\n", arguments.json.c_str());

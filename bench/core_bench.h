@@ -17,16 +17,19 @@ class CoreBench {
 
   void put1();
   void put64();
-  void bulk(uint32_t members);
+  void bulk1() { bulk(1); }
+  void bulk3() { bulk(3); }
   void lease_reads();
   void scale();
   void failover();
   void many_groups();
   void idle_groups();
   void restart();
+  void catch_up();
   void idle();
 
  private:
+  void bulk(uint32_t members);
   [[nodiscard]] HostOptions fresh(uint32_t groups);
   [[nodiscard]] Duration span(int64_t full_ms, int64_t quick_ms) const {
     return Duration::millis(quick_ ? quick_ms : full_ms);
@@ -41,6 +44,7 @@ class CoreBench {
   const bool quick_;
   const std::string directory_;
   int clusters_ = 0;
+  double put64_ = 0;  // of this run, if that row has run
 };
 
 }  // namespace quorate::bench

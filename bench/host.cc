@@ -19,10 +19,6 @@
 namespace quorate::bench {
 namespace {
 
-std::string address(const HostOptions& options, uint32_t node) {
-  return "127.0.0.1:" + std::to_string(options.port + node);
-}
-
 [[noreturn]] void give_up(const Status& status) {
   std::fprintf(stderr, "bench: the node cannot start: %s\n", status.to_string().c_str());
   std::exit(1);
@@ -49,10 +45,11 @@ std::vector<std::string> arguments_of(const HostOptions& options) {
           std::to_string(options.spin_us),
           std::to_string(options.snapshot_mb),
           options.plain_disk ? "plain" : "uring",
-          std::to_string(options.prefer)};
+          std::to_string(options.prefer),
+          options.places ? "places" : "stays"};
 }
 
-constexpr int kNodeArguments = 13;
+constexpr int kNodeArguments = 14;
 
 // Hands what this node leads to the preferred node, again and again until that has it.
 void yield_leadership(Host& host, NodeId preferred) {
@@ -68,6 +65,10 @@ void yield_leadership(Host& host, NodeId preferred) {
 
 }  // namespace
 
+std::string address_of(const HostOptions& options, uint32_t node) {
+  return "127.0.0.1:" + std::to_string(options.port + node);
+}
+
 Host::Host(const HostOptions& options) : loop({Duration::micros(options.spin_us)}) {
   const std::string directory = options.directory + "/" + std::to_string(options.id);
   std::filesystem::create_directories(directory);
@@ -78,14 +79,19 @@ Host::Host(const HostOptions& options) : loop({Duration::micros(options.spin_us)
   os::Net::Options net_options;
   net_options.self = NodeId(options.id);
   net_options.cluster = 1;
-  net_options.listen = address(options, options.id);
+  net_options.listen = address_of(options, options.id);
   net = must(os::Net::open(loop, net_options));
   registry.add(service::ServiceId::kKv, [] { return service::host<service::kv::State>(); });
   registry.add(service::ServiceId::kMeta, [] { return service::host<service::meta::State>(); });
   node = must(node::Node::open({clock, loop, *disk, *net, registry}, node_options(options)));
+  if (options.places) {
+    node::PlacementOptions placing;
+    placing.self = {address_of(options, options.id), "", ""};
+    placement = std::make_unique<node::Placement>(*node, clock, loop, placing);
+  }
   for (uint32_t n = 1; n <= options.known; ++n) {
     if (n != options.id && options.members == 0) {
-      node->set_peer(NodeId(n), address(options, n));
+      node->set_peer(NodeId(n), address_of(options, n));
     }
   }
 }
@@ -96,10 +102,10 @@ node::Options Host::node_options(const HostOptions& options) const {
   node::Options result;
   result.id = NodeId(options.id);
   for (uint32_t n = 1; n <= options.members; ++n) {
-    result.initial.push_back({NodeId(n), address(options, n), "", ""});
+    result.initial.push_back({NodeId(n), address_of(options, n), "", ""});
   }
   result.groups = options.groups;
-  result.replication_factor = options.members == 0 ? 3 : options.members;
+  result.replication_factor = options.members == 0 || options.places ? 3 : options.members;
   result.raft.priority = options.priority;
   result.raft.quiet_after = Duration::millis(options.quiet_after_ms);
   result.snapshot_log_bytes = static_cast<uint64_t>(options.snapshot_mb) * 1024 * 1024;
@@ -138,7 +144,7 @@ bool Host::lead_all(Duration limit) {
     if (all) {
       return true;
     }
-    run_for(Duration::millis(100));
+    run_for(Duration::millis(20));
   }
   return false;
 }
@@ -207,6 +213,7 @@ int node_main(int argc, char** argv) {
   options.snapshot_mb = std::atoll(argv[10]);
   options.plain_disk = std::string(argv[11]) == "plain";
   options.prefer = static_cast<uint32_t>(std::atoi(argv[12]));
+  options.places = std::string(argv[13]) == "places";
   Host host(options);
   if (options.prefer != 0) {
     yield_leadership(host, NodeId(options.prefer));

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "node/node.h"
+#include "node/placement.h"
 #include "os/clock.h"
 #include "os/disk.h"
 #include "os/loop.h"
@@ -33,7 +34,11 @@ struct HostOptions {
   int64_t snapshot_mb = 64;
   bool plain_disk = false;
   uint32_t prefer = 0;  // a Child hands leadership to this node; 0: it keeps what it gets
+  bool settle = true;   // a Cluster waits until its nodes have written their spare segments ahead
+  bool places = false;  // runs its part of the cluster's placement, as a server does
 };
+
+[[nodiscard]] std::string address_of(const HostOptions& options, uint32_t node);
 
 class Host {
  public:
@@ -55,6 +60,7 @@ class Host {
   std::unique_ptr<os::Net> net;
   service::Registry registry;
   std::unique_ptr<node::Node> node;
+  std::unique_ptr<node::Placement> placement;  // or none
 
  private:
   [[nodiscard]] node::Options node_options(const HostOptions& options) const;

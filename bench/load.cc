@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 
 #include "base/hash.h"
 #include "base/prng.h"
@@ -155,6 +156,19 @@ Cluster::Cluster(const HostOptions& options, uint32_t members) {
   if (!ready_) {
     std::fprintf(stderr, "bench: the node with the load could not become leader\n");
   }
+  // A node that has just begun writes its spare segments ahead; the figures are of what follows.
+  (void)host_->run_until([&] { return !own.settle || settled(own.directory, members); },
+                         Duration::seconds(20));
+}
+
+bool Cluster::settled(const std::string& directory, uint32_t members) {
+  for (uint32_t n = 1; n <= members; ++n) {
+    const std::string spare = directory + "/" + std::to_string(n) + "/wal/spare-2";
+    if (!std::filesystem::exists(spare)) {
+      return false;
+    }
+  }
+  return true;
 }
 
 double Cluster::cpu_seconds() const {

@@ -49,6 +49,9 @@ class Cluster {
   [[nodiscard]] std::vector<std::unique_ptr<Child>>& children() { return children_; }
 
  private:
+  // True once every node has its spare segments.
+  [[nodiscard]] static bool settled(const std::string& directory, uint32_t members);
+
   std::vector<std::unique_ptr<Child>> children_;
   std::unique_ptr<Host> host_;
   bool ready_ = false;

@@ -5,6 +5,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/error.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
@@ -15,6 +16,7 @@
 #include <chrono>
 
 #include "base/limits.h"
+#include "base/text.h"
 
 namespace quorate::client {
 namespace {
@@ -26,13 +28,26 @@ using asio::ip::tcp;
 
 using Error = boost::system::error_code;
 
-http::request<http::string_body> make_request(const Call& call, const std::string& node) {
+// Of the Authorization header; empty: none.
+std::string credentials_of(const Options& options) {
+  if (!options.token.empty()) {
+    return "Bearer " + options.token;
+  }
+  return options.user.empty() ? ""
+                              : "Basic " + base64_encode(options.user + ":" + options.password);
+}
+
+http::request<http::string_body> make_request(const Call& call, const std::string& node,
+                                              const std::string& credentials) {
   http::request<http::string_body> request;
   request.method_string(call.method);
   request.target(call.target);
   request.version(11);
   request.set(http::field::host, node);
   request.set(http::field::user_agent, "quorate-cpp");
+  if (!credentials.empty()) {
+    request.set(http::field::authorization, credentials);
+  }
   for (const auto& [name, value] : call.headers) {
     request.set(name, value);
   }
@@ -52,30 +67,46 @@ Answer take_answer(http::response<http::string_body> response, const std::string
   return answer;
 }
 
+// The alerts by which a server ends a handshake over the client's certificate, or the lack of one.
+bool refuses_certificate(const Error& error) {
+  if (error.category() != asio::error::get_ssl_category()) {
+    return false;
+  }
+  const int alert = ERR_GET_REASON(static_cast<unsigned long>(error.value())) -
+                    SSL_AD_REASON_OFFSET;
+  return (alert >= SSL_AD_BAD_CERTIFICATE && alert <= SSL_AD_CERTIFICATE_UNKNOWN) ||
+         alert == SSL_AD_HANDSHAKE_FAILURE || alert == SSL_AD_UNKNOWN_CA ||
+         alert == SSL_AD_ACCESS_DENIED || alert == SSL_AD_CERTIFICATE_REQUIRED;
+}
+
 // `Stream` is beast::tcp_stream, or the TLS stream over one.
 template <class Stream>
 class SocketConnection : public Connection {
  public:
   template <class... Args>
-  SocketConnection(std::string node, Args&&... args)
-      : node_(std::move(node)), stream_(loop_, std::forward<Args>(args)...) {}
+  SocketConnection(std::string node, std::string credentials, Args&&... args)
+      : node_(std::move(node)),
+        credentials_(std::move(credentials)),
+        stream_(loop_, std::forward<Args>(args)...) {}
 
   [[nodiscard]] bool usable() const override { return connected_; }
 
-  [[nodiscard]] Attempt attempt(const Call& call, Duration timeout) override {
+  [[nodiscard]] Attempt attempt(const Call& call, Duration timeout, const OnPiece* piece) override {
     Attempt attempt;
+    timeout_ = timeout;
     const auto deadline =
         std::chrono::steady_clock::now() + std::chrono::nanoseconds(timeout.nanos());
     beast::get_lowest_layer(stream_).expires_at(deadline);
     if (!connected_) {
       if (const Error error = open(deadline)) {
-        attempt.problem = "cannot connect: " + error.message();
+        attempt.distrust = error.category() == asio::error::get_ssl_category();
+        attempt.problem = (attempt.distrust ? "TLS: " : "cannot connect: ") + error.message();
         return attempt;
       }
       connected_ = true;
     }
     attempt.reached = Reached::kConnected;
-    exchange(call, attempt);
+    exchange(call, attempt, piece);
     connected_ = attempt.reached == Reached::kAnswered && keep_alive_;
     return attempt;
   }
@@ -95,9 +126,12 @@ class SocketConnection : public Connection {
 
   asio::io_context loop_;
   const std::string node_;
+  const std::string credentials_;
   Stream stream_;
 
  private:
+  using Parser = http::response_parser<http::string_body>;
+
   Error open(std::chrono::steady_clock::time_point deadline) {
     const size_t colon = node_.rfind(':');
     Error error = asio::error::invalid_argument;
@@ -119,20 +153,26 @@ class SocketConnection : public Connection {
     return handshake();
   }
 
-  void exchange(const Call& call, Attempt& attempt) {
-    const auto request = make_request(call, node_);
+  void exchange(const Call& call, Attempt& attempt, const OnPiece* piece) {
+    const auto request = make_request(call, node_, credentials_);
     // Once the first byte is under way, the node may have acted on the request.
     attempt.reached = Reached::kSent;
     Error error =
         wait([&](auto done) { http::async_write(stream_, request, std::move(done)); });
-    http::response_parser<http::string_body> parser;
+    Parser parser;
     parser.body_limit(limits::kRequestBytesMax * 4);
     parser.skip(call.method == "HEAD");
     // Also after a failed write: the server may have refused a large body before its end.
-    const Error failed =
-        wait([&](auto done) { http::async_read(stream_, buffer_, parser, std::move(done)); });
+    const Error failed = piece == nullptr ? read_all(parser) : read_pieces(parser, *piece);
     if (failed) {
-      error = error ? error : failed;
+      error = error && !refuses_certificate(failed) ? error : failed;
+      if (refuses_certificate(error)) {
+        // In TLS 1.3 a client may write before it hears that the server does not want it.
+        attempt.reached = Reached::kConnected;
+        attempt.distrust = true;
+        attempt.problem = "TLS: " + error.message();
+        return;
+      }
       attempt.problem = "the connection was lost: " + error.message();
       return;
     }
@@ -141,7 +181,30 @@ class SocketConnection : public Connection {
     attempt.answer = take_answer(parser.release(), node_);
   }
 
+  Error read_all(Parser& parser) {
+    return wait([&](auto done) { http::async_read(stream_, buffer_, parser, std::move(done)); });
+  }
+
+  Error read_pieces(Parser& parser, const OnPiece& piece) {
+    parser.body_limit(boost::none);
+    while (!parser.is_done()) {
+      beast::get_lowest_layer(stream_).expires_after(std::chrono::nanoseconds(timeout_.nanos()));
+      const Error error = wait(
+          [&](auto done) { http::async_read_some(stream_, buffer_, parser, std::move(done)); });
+      std::string& body = parser.get().body();
+      const bool is_good = parser.is_header_done() && parser.get().result_int() < 400;
+      if (is_good && !body.empty() && !piece(std::exchange(body, {}))) {
+        return asio::error::operation_aborted;
+      }
+      if (error) {
+        return error;
+      }
+    }
+    return {};
+  }
+
   beast::flat_buffer buffer_;
+  Duration timeout_;
   bool connected_ = false;
   bool keep_alive_ = false;
 };
@@ -150,20 +213,31 @@ using Plain = SocketConnection<beast::tcp_stream>;
 
 class Tls final : public SocketConnection<asio::ssl::stream<beast::tcp_stream>> {
  public:
-  Tls(const std::string& node, std::shared_ptr<asio::ssl::context> context)
-      : SocketConnection(node, *context), context_(std::move(context)) {}
+  Tls(const std::string& node, std::string credentials,
+      std::shared_ptr<asio::ssl::context> context)
+      : SocketConnection(node, std::move(credentials), *context), context_(std::move(context)) {}
 
  private:
   Error handshake() override {
-    std::string host = node_.substr(0, node_.rfind(':'));
-    if (SSL_ctrl(stream_.native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-                 host.data()) != 1 ||
-        SSL_set1_host(stream_.native_handle(), host.c_str()) != 1) {
+    if (!expect_host(node_.substr(0, node_.rfind(':')))) {
       return asio::error::invalid_argument;
     }
     return wait([this](auto done) {
       stream_.async_handshake(asio::ssl::stream_base::client, std::move(done));
     });
+  }
+
+  // The certificate must be for this host: a name, or an address, which no SNI may carry.
+  bool expect_host(std::string host) {
+    SSL* const tls = stream_.native_handle();
+    Error no_address;
+    (void)asio::ip::make_address(host, no_address);
+    if (!no_address) {
+      return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls), host.c_str()) == 1;
+    }
+    return SSL_ctrl(tls, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, host.data()) ==
+               1 &&
+           SSL_set1_host(tls, host.c_str()) == 1;
   }
 
   std::shared_ptr<asio::ssl::context> context_;
@@ -172,7 +246,7 @@ class Tls final : public SocketConnection<asio::ssl::stream<beast::tcp_stream>> 
 class Unusable final : public Connection {
  public:
   explicit Unusable(std::string problem) : problem_(std::move(problem)) {}
-  [[nodiscard]] Attempt attempt(const Call&, Duration) override {
+  [[nodiscard]] Attempt attempt(const Call&, Duration, const OnPiece*) override {
     Attempt attempt;
     attempt.problem = problem_;
     return attempt;
@@ -204,14 +278,14 @@ std::shared_ptr<asio::ssl::context> make_context(const Options& options, Error& 
 
 std::unique_ptr<Connection> make_connection(const Options& options, const std::string& node) {
   if (!options.tls) {
-    return std::make_unique<Plain>(node);
+    return std::make_unique<Plain>(node, credentials_of(options));
   }
   Error error;
   std::shared_ptr<asio::ssl::context> context = make_context(options, error);
   if (error) {
     return std::make_unique<Unusable>("TLS: " + error.message());
   }
-  return std::make_unique<Tls>(node, std::move(context));
+  return std::make_unique<Tls>(node, credentials_of(options), std::move(context));
 }
 
 }  // namespace quorate::client

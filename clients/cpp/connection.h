@@ -16,13 +16,17 @@ enum class Reached : uint8_t { kNothing, kConnected, kSent, kAnswered };
 struct Attempt {
   Reached reached = Reached::kNothing;
   std::string problem;           // empty if answered
+  bool distrust = false;         // one side refused the other's certificate, and always will
   Answer answer;
 };
 
 class Connection {
  public:
   virtual ~Connection() = default;
-  [[nodiscard]] virtual Attempt attempt(const Call& call, Duration timeout) = 0;
+  // With a `piece`, the body of a good answer goes there as it comes, and the time-out is for each
+  // silence.
+  [[nodiscard]] virtual Attempt attempt(const Call& call, Duration timeout,
+                                        const OnPiece* piece = nullptr) = 0;
   // The server may have closed it meanwhile; a try on such a connection is not counted.
   [[nodiscard]] virtual bool usable() const = 0;
 };

@@ -161,10 +161,17 @@ Result<Answer> HttpClient::call(const Call& call) {
       }
       last = status_of(attempt.answer);
       const Retry retry = row_of(last.code()).retry;
+      if (call.waits && (last.code() == Code::kTimeout || last.code() == Code::kDeadlock)) {
+        return last;
+      }
       maybe_done |= retry == Retry::kWithKey;
       repeat = retry == Retry::kSafe || (retry == Retry::kWithKey && call.idempotent);
     } else {
       maybe_done |= attempt.reached == Reached::kSent && !is_read(call);
+      if (attempt.distrust) {
+        return unknown_if(maybe_done,
+                          Status(Code::kUnauthenticated, asked + ": " + attempt.problem));
+      }
       last = Status(Code::kUnavailable, asked + ": " + attempt.problem);
     }
     if (!repeat) {
@@ -176,6 +183,38 @@ Result<Answer> HttpClient::call(const Call& call) {
       return unknown_if(maybe_done, last);
     }
   }
+}
+
+Status HttpClient::stream(const Call& call, Duration silence, const OnPiece& piece) {
+  Status last(Code::kInvalidArgument, "no node is given");
+  for (size_t tries = 0; tries < state_->options.nodes.size(); ++tries) {
+    bool is_enough = false;
+    bool has_begun = false;
+    const OnPiece pass = [&](std::string part) {
+      has_begun = true;
+      is_enough = !piece(std::move(part));
+      return !is_enough;
+    };
+    const std::string asked = state_->node;
+    const std::unique_ptr<Connection> connection = make_connection(state_->options, asked);
+    const Attempt attempt = connection->attempt(call, silence, &pass);
+    if (is_enough) {
+      return Status::success();
+    }
+    if (attempt.reached == Reached::kAnswered) {
+      last = attempt.answer.status < 400 ? Status::success() : status_of(attempt.answer);
+    } else {
+      last = Status(Code::kUnavailable, asked + ": " + attempt.problem);
+    }
+    if (last.ok() || row_of(last.code()).retry == Retry::kNo) {
+      return last;
+    }
+    state_->go_elsewhere(nullptr);
+    if (has_begun) {
+      return last;
+    }
+  }
+  return last;
 }
 
 std::string new_idempotency_key() {

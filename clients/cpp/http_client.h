@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,6 +32,9 @@ struct Options {
   std::string tls_authority = {};     // PEM file; empty: those that the system trusts
   std::string tls_certificate = {};   // PEM files, if the server asks for them
   std::string tls_key = {};
+  std::string token = {};             // or else, if the cluster controls access:
+  std::string user = {};
+  std::string password = {};
 };
 
 struct Call {
@@ -39,6 +43,7 @@ struct Call {
   std::string body = {};
   std::vector<std::pair<std::string, std::string>> headers = {};
   bool idempotent = false;       // it may be sent twice: a read, or with a key
+  bool waits = false;            // for a lock: a timeout or a deadlock is its outcome, not weather
 };
 
 struct Answer {
@@ -51,6 +56,9 @@ struct Answer {
   [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const;
 };
 
+// A part of a body that is still coming; false: enough.
+using OnPiece = std::function<bool(std::string piece)>;
+
 class HttpClient {
  public:
   explicit HttpClient(Options options);
@@ -61,6 +69,10 @@ class HttpClient {
   // An answer of 2xx or 3xx, or the error that the server's body tells, or what happened to the
   // connection.
   [[nodiscard]] Result<Answer> call(const Call& call);
+  // A body without a known end, from the first node that answers. Success: it ended, or was enough.
+  // Never repeated: after kUnavailable the caller knows how far it came. The connection counts as
+  // lost after a `silence`.
+  [[nodiscard]] Status stream(const Call& call, Duration silence, const OnPiece& piece);
 
  private:
   struct State;

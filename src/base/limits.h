@@ -32,6 +32,10 @@ inline constexpr size_t kInflightBytesMax = 8 * 1024 * 1024;
 inline constexpr size_t kInflightMessagesMax = 256;
 // Proposed and not yet committed in one group; beyond it proposals are refused.
 inline constexpr size_t kUncommittedBytesMax = 64 * 1024 * 1024;
+// Entries that are durable and applied and stay in memory for followers that lag a little, of all
+// groups of a node together; older ones are read back from the log. Some tenths of a second of
+// writes: memory that is used again soon stays in the processor's caches.
+inline constexpr size_t kEntryCacheBytesMax = 16 * 1024 * 1024;
 // One frame between nodes: the greatest entry and its headers.
 inline constexpr size_t kFrameBytesMax = kEntryBytesMax + 64 * 1024;
 // A frame is sent off when its items reach this; more would only delay the first of them.
@@ -89,11 +93,50 @@ inline constexpr int64_t kTtlMillisMax = int64_t{100} * 366 * 86'400 * 1'000;
 inline constexpr uint32_t kKeyspacesMax = 1'000'000;
 // Keys, values and headers of one group's key-value machine: it must fit memory and a snapshot.
 inline constexpr uint64_t kKvBytesMax = uint64_t{8} * 1024 * 1024 * 1024;
+// A value from this size on is kept compressed, unless its keyspace says otherwise: a smaller one
+// shrinks by less than the work is worth.
+inline constexpr uint64_t kKvCompressAboveDefault = 1024;
+// A greater value is kept as it is: to pack it would hold up the loop by a millisecond.
+inline constexpr size_t kKvCompressBytesMax = 256 * 1024;
+// The image of a hash, names and values: each change of a field writes it anew.
+inline constexpr size_t kKvHashBytesMax = 1024 * 1024;
+// A pattern for the names of its fields, which is held against each of them at every place.
+inline constexpr size_t kKvHashPatternBytesMax = 256;
+// Indexes of a keyspace: each write keeps all of them.
+inline constexpr size_t kKvIndexesMax = 16;
+// Of the path of a field, and of its value in the order of an index; a longer one is not indexed.
+inline constexpr size_t kKvIndexPathBytesMax = 256;
+inline constexpr size_t kKvIndexedBytesMax = 512;
 // One page of a scan: what one answer may hold, and what one loop turn may spend on it.
 inline constexpr size_t kScanItemsMax = 10'000;
 inline constexpr size_t kScanBytesMax = 8 * 1024 * 1024;
 // Changes of one group that a watcher may still resume from; memory, not state.
 inline constexpr size_t kKvHistoryBytesMax = 4 * 1024 * 1024;
+// Watches of one node's clients; each costs a few comparisons at every poll.
+inline constexpr size_t kWatchesMax = 10'000;
+// The name of a lock: a path, and short enough that a cycle of several is still a readable message.
+inline constexpr size_t kLockNameBytesMax = 1'024;
+// Locks of one acquire; each is looked at again whenever one of them becomes free.
+inline constexpr size_t kLockItemsMax = 64;
+// Owners, and locks held, of one group: all of them live in the memory of each replica.
+inline constexpr size_t kLockOwnersMax = 1'000'000;
+inline constexpr size_t kLockHoldsMax = 1'000'000;
+// Locks of one owner: what its end gives back in one step.
+inline constexpr size_t kLockOwnerHoldsMax = 10'000;
+// Who waits for one lock: what one release may grant, and what the search for a deadlock looks at.
+inline constexpr size_t kLockWaitersMax = 4'096;
+// Owners of one heartbeat: a node's clients come in one message, and it is taken in at one go.
+inline constexpr size_t kLockHeartbeatOwnersMax = 10'000;
+// Owners and edges that one search for a deadlock through several groups looks at. A knot that is
+// larger is left to the time-outs of its waits, and counted.
+inline constexpr size_t kLockGraphOwnersMax = 4'096;
+inline constexpr size_t kLockGraphEdgesMax = 65'536;
+// Of the cycle that a victim is told.
+inline constexpr size_t kLockCycleBytesMax = 4'096;
+// Permits of one semaphore.
+inline constexpr uint64_t kLockPermitsMax = 1'000'000'000;
+// Holders and waiters that one answer shows; the counts beside them are whole.
+inline constexpr size_t kLockShownMax = 1'000;
 // Requests that wait at one node for a leader or a read permit.
 inline constexpr size_t kPendingRequestsMax = 262'144;
 
@@ -103,6 +146,29 @@ inline constexpr size_t kHttpHeaderBytesMax = 16 * 1024;
 inline constexpr size_t kHttpOutputBytesMax = 1024 * 1024;
 // Events queued for one slow reader of a stream; beyond it the stream ends and can be resumed.
 inline constexpr size_t kHttpStreamBytesMax = 4 * 1024 * 1024;
+// A command of the Redis protocol that a person types, or a number with its sign: as Redis has it.
+inline constexpr size_t kRespInlineBytesMax = 64 * 1024;
+// Arguments of one command of the Redis protocol: as Redis has it.
+inline constexpr int64_t kRespArgumentsMax = 1024 * 1024;
+// Answers that wait for a slow reader of one connection before no further commands are taken.
+inline constexpr size_t kRespOutputBytesMax = 1024 * 1024;
+// Commands of one connection that are under way at once; the next wait in its input.
+inline constexpr size_t kRespInFlightMax = 4'096;
+// Commands that one MULTI may gather, and their bytes; one entry of the log has to hold them.
+inline constexpr size_t kRespQueuedMax = 10'000;
+inline constexpr size_t kRespQueuedBytesMax = 8 * 1024 * 1024;
+// Places of SCANs that a node remembers for all its clients; each holds a key.
+inline constexpr size_t kRespCursorsMax = 4'096;
+// The answer to one KEYS; who has more goes through them with SCAN.
+inline constexpr size_t kRespKeysBytesMax = 64 * 1024 * 1024;
+// Keys that one connection may WATCH at once.
+inline constexpr size_t kRespWatchedMax = 1'024;
+
+// Bodies of answers that are compressed for who takes that: a shorter one fits a packet anyway, a
+// longer one would hold up the loop by milliseconds.
+inline constexpr size_t kHttpCompressBytesMin = 1024;
+inline constexpr size_t kHttpCompressBytesMax = 256 * 1024;
+
 // Nesting of a JSON request; ours need three.
 inline constexpr size_t kJsonDepthMax = 32;
 

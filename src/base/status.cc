@@ -6,7 +6,7 @@
 namespace quorate {
 namespace {
 
-constexpr std::array<CodeRow, 17> kCodes = {{
+constexpr std::array<CodeRow, 18> kCodes = {{
     {Code::kOk, "ok", Retry::kNo, 200, "OK", "It was done."},
     {Code::kNotFound, "not_found", Retry::kNo, 404, "NOTFOUND", "What was named does not exist."},
     {Code::kAlreadyExists, "already_exists", Retry::kNo, 409, "EXISTS",
@@ -18,7 +18,7 @@ constexpr std::array<CodeRow, 17> kCodes = {{
     {Code::kTooLarge, "too_large", Retry::kNo, 413, "TOOLARGE",
      "A key, value, batch or request is over its limit; nothing changed."},
     {Code::kResourceExhausted, "resource_exhausted", Retry::kSafe, 429, "BUSY",
-     "A queue or quota is full; nothing changed."},
+     "A queue is full; nothing changed."},
     {Code::kNotLeader, "not_leader", Retry::kSafe, 421, "NOTLEADER",
      "This node does not lead the group and was told not to forward."},
     {Code::kUnavailable, "unavailable", Retry::kSafe, 503, "CLUSTERDOWN",
@@ -39,6 +39,8 @@ constexpr std::array<CodeRow, 17> kCodes = {{
      "Stored or received bytes fail their checksum or their format."},
     {Code::kInternal, "internal", Retry::kNo, 500, "INTERNAL",
      "A fault of the server; its log says more."},
+    {Code::kQuotaExceeded, "quota_exceeded", Retry::kNo, 507, "OOM",
+     "A quota or a capacity is used up; nothing changed, and only making room helps."},
 }};
 
 }  // namespace

@@ -37,6 +37,7 @@ enum class Code : uint8_t {
   kPermissionDenied = 14,
   kCorrupted = 15,
   kInternal = 16,
+  kQuotaExceeded = 17,
 };
 
 enum class Retry : uint8_t {

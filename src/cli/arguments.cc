@@ -47,13 +47,15 @@ Result<Arguments> parse_arguments(const std::vector<std::string>& words,
                              words.end());
       return arguments;
     }
-    // A lone "-" is standard input, and "-5" may be a number.
-    if (!word.starts_with("--") && word != "-h") {
+    // A lone "-" is standard input, and "-5" may be a number; -h and -f are the only short ones.
+    if (!word.starts_with("--") && word != "-h" && word != "-f") {
       arguments.words.push_back(word);
       continue;
     }
     const size_t equals = word.find('=');
-    const std::string name = word == "-h" ? "--help" : word.substr(0, equals);
+    const std::string name = word == "-h"   ? "--help"
+                             : word == "-f" ? "--file"
+                                            : word.substr(0, equals);
     const Flag* flag = find(name, own);
     flag = flag != nullptr ? flag : find(name, common);
     if (flag == nullptr) {

@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "cli/commands.h"
+#include "cli/table.h"
 
 namespace quorate::cli {
 namespace {
@@ -55,27 +56,6 @@ std::string numbers_at(const json::object& object, std::string_view name) {
     }
   }
   return text.empty() ? "-" : text;
-}
-
-// Columns as wide as their widest cell.
-std::string table(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<size_t> widths;
-  for (const std::vector<std::string>& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) {
-      widths[i] = std::max(widths[i], row[i].size());
-    }
-  }
-  std::string text;
-  for (const std::vector<std::string>& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      line += row[i] + std::string(widths[i] - row[i].size() + 2, ' ');
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    text += line + "\n";
-  }
-  return text;
 }
 
 std::string duration(uint64_t seconds) {
@@ -214,7 +194,7 @@ Exit add(Session& session) {
   if (const auto weight = arguments.value("--weight")) {
     const Result<uint64_t> number = number_of(*weight);
     if (!number.ok()) {
-      return session.fail(number.status());
+      return session.usage_error(number.status().message());
     }
     body["weight"] = *number;
   }
@@ -227,7 +207,7 @@ Exit remove(Session& session) {
   const Arguments& arguments = session.arguments();
   const Result<uint64_t> node = number_of(arguments.words[0]);
   if (!node.ok()) {
-    return session.fail(node.status());
+    return session.usage_error(node.status().message());
   }
   return change(session,
                 {.method = "DELETE",
@@ -240,7 +220,7 @@ Exit replace(Session& session) {
   const Result<uint64_t> source = number_of(session.arguments().words[0]);
   const Result<uint64_t> target = number_of(session.arguments().words[1]);
   if (!source.ok() || !target.ok()) {
-    return session.fail(source.ok() ? target.status() : source.status());
+    return session.usage_error((source.ok() ? target : source).status().message());
   }
   const json::object body = {{"with", *target}};
   return change(session,
@@ -254,7 +234,7 @@ Exit transfer(Session& session) {
   const Result<uint64_t> group = number_of(session.arguments().words[0]);
   const Result<uint64_t> target = number_of(session.arguments().words[1]);
   if (!group.ok() || !target.ok()) {
-    return session.fail(group.ok() ? target.status() : group.status());
+    return session.usage_error((group.ok() ? target : group).status().message());
   }
   const json::object body = {{"group", *group}, {"to", *target}};
   return change(session,
@@ -287,15 +267,39 @@ const Command kCommands[] = {
      kAddFlags, 1, 1, add},
     {"remove", "NODE", "Move a node's replicas away, then remove it.",
      "Refused if fewer nodes than replicas would be left.", kRemoveFlags, 1, 1, remove},
-    {"replace", "OLD NEW", "Give OLD's whole share to NEW, and remove OLD.",
-     "No other replica moves. Example:\n  quorate cluster replace 2 4", {}, 2, 2, replace},
-    {"transfer", "GROUP NODE", "Hand the leadership of a group to another of its voters.", "", {},
-     2, 2, transfer},
-    {"rebalance", "", "Compute the placement of replicas and leaders anew.", "", {}, 0, 0,
+    {"replace",
+     "OLD NEW",
+     "Give OLD's whole share to NEW, and remove OLD.",
+     "No other replica moves. In this order, so that NEW takes OLD's share and no other:\n"
+     "  quorate cluster add 10.0.0.4:9004 --http 10.0.0.4:8004   answers NEW's number, say 4\n"
+     "  quorate cluster replace 2 4\n"
+     "  then start the new node, with 'node = 4' and cluster.join\n"
+     "A node that was started before it was named here has taken a share of its own already.",
+     {},
+     2,
+     2,
+     replace},
+    {"transfer",
+     "GROUP NODE",
+     "Hand the leadership of a group to another of its voters.",
+     "",
+     {},
+     2,
+     2,
+     transfer},
+    {"rebalance",
+     "",
+     "Compute the placement of replicas and leaders anew.",
+     "",
+     {},
+     0,
+     0,
      rebalance},
 };
 
 }  // namespace
+
+std::span<const Command> cluster_commands() { return kCommands; }
 
 Exit cluster_main(const std::vector<std::string>& words, Io& io) {
   return run_command("cluster", "Members, groups and leaders of a running cluster.", kCommands,

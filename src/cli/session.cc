@@ -5,6 +5,8 @@
 #include <boost/json/serialize.hpp>
 #include <charconv>
 #include <cstdlib>
+#include <fstream>
+#include <thread>
 
 #include "base/text.h"
 
@@ -20,12 +22,27 @@ constexpr Flag kCommonFlags[] = {
     {"--tls-authority", "FILE", "PEM of who signed the servers' certificates"},
     {"--tls-certificate", "FILE", "PEM to show, if the servers ask"},
     {"--tls-key", "FILE", "PEM of its key"},
+    {"--token", "TOKEN", "or @FILE: who you are, if access is controlled (QUORATE_TOKEN; or "
+                         "QUORATE_USER and QUORATE_PASSWORD)"},
     {"--help", "", "this text"},
 };
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
+}
+
+// "@FILE": its first line.
+Result<std::string> read_token(const std::string& text) {
+  if (!text.starts_with("@")) {
+    return text;
+  }
+  std::ifstream file(text.substr(1));
+  std::string line;
+  if (!std::getline(file, line) || line.empty()) {
+    return Status(Code::kInvalidArgument, "--token: " + text.substr(1) + " holds no token");
+  }
+  return line;
 }
 
 Result<client::Options> read_options(const Arguments& arguments) {
@@ -51,6 +68,12 @@ Result<client::Options> read_options(const Arguments& arguments) {
   options.tls_authority = arguments.value("--tls-authority").value_or("");
   options.tls_certificate = arguments.value("--tls-certificate").value_or("");
   options.tls_key = arguments.value("--tls-key").value_or("");
+  const Result<std::string> token =
+      read_token(arguments.value("--token").value_or(environment("QUORATE_TOKEN")));
+  RETURN_IF_ERROR(token);
+  options.token = *token;
+  options.user = environment("QUORATE_USER");
+  options.password = environment("QUORATE_PASSWORD");
   return options;
 }
 
@@ -70,9 +93,16 @@ std::string overview(std::string_view group, std::string_view intro,
   return text;
 }
 
+// "kv put"; of a command that stands alone its own name.
+std::string path_of(std::string_view group, const Command& command) {
+  return group.empty() ? std::string(command.name)
+                       : std::string(group) + " " + std::string(command.name);
+}
+
 std::string page(std::string_view group, const Command& command) {
-  std::string text = "quorate " + std::string(group) + " " + std::string(command.name) + " " +
-                     std::string(command.usage) + "\n\n" + std::string(command.summary) + "\n";
+  std::string text = "quorate " + path_of(group, command);
+  text += (command.usage.empty() ? "" : " ") + std::string(command.usage) + "\n\n" +
+          std::string(command.summary) + "\n";
   if (!command.help.empty()) {
     text.append("\n").append(command.help).append("\n");
   }
@@ -82,7 +112,7 @@ std::string page(std::string_view group, const Command& command) {
   return text + "\nFlags of every command:\n" + describe_flags(kCommonFlags);
 }
 
-Exit usage_error(std::string_view text, std::string_view see, Io& io) {
+Exit wrong_usage(std::string_view text, std::string_view see, Io& io) {
   io.error("quorate: " + std::string(text) + "\nSee: quorate " + std::string(see) + "\n");
   return Exit::kUsage;
 }
@@ -94,6 +124,30 @@ const Command* find(std::string_view name, std::span<const Command> commands) {
     }
   }
   return nullptr;
+}
+
+Exit run_found(std::string_view group, const Command& command,
+               const std::vector<std::string>& words, Io& io) {
+  const std::string see = group.empty() ? "help " + std::string(command.name)
+                                        : std::string(group) + " help " + std::string(command.name);
+  Result<Arguments> arguments = parse_arguments(words, command.flags, kCommonFlags);
+  if (arguments.ok() && arguments->has("--help")) {
+    io.out(page(group, command));
+    return Exit::kDone;
+  }
+  if (!arguments.ok()) {
+    return wrong_usage(arguments.status().message(), see, io);
+  }
+  if (arguments->words.size() < command.words_min || arguments->words.size() > command.words_max) {
+    return wrong_usage(
+        "usage: quorate " + path_of(group, command) + " " + std::string(command.usage), see, io);
+  }
+  const Result<client::Options> options = read_options(*arguments);
+  if (!options.ok()) {
+    return wrong_usage(options.status().message(), see, io);
+  }
+  Session session(std::move(*arguments), *options, see, io);
+  return command.run(session);
 }
 
 }  // namespace
@@ -110,8 +164,17 @@ Exit exit_of(Code code) {
   }
 }
 
-Session::Session(Arguments arguments, client::Options options, Io& io)
-    : arguments_(std::move(arguments)), client_(std::move(options)), io_(io) {}
+bool Patience::wait() const {
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  return std::chrono::steady_clock::now() < end_;
+}
+
+Session::Session(Arguments arguments, client::Options options, std::string see, Io& io)
+    : arguments_(std::move(arguments)),
+      options_(options),
+      client_(std::move(options)),
+      see_(std::move(see)),
+      io_(io) {}
 
 Session::~Session() = default;
 
@@ -124,6 +187,16 @@ Result<client::Answer> Session::write(client::Call call) {
   call.headers.emplace_back("Idempotency-Key", client::new_idempotency_key());
   call.idempotent = true;
   return client_.call(call);
+}
+
+Status Session::stream(const client::Call& call, Duration silence, const client::OnPiece& piece) {
+  return client_.stream(call, silence, piece);
+}
+
+Exit Session::usage_error(std::string_view text) { return wrong_usage(text, see_, io_); }
+
+Exit Session::fail_input(const Status& status) {
+  return status.code() == Code::kInvalidArgument ? usage_error(status.message()) : fail(status);
 }
 
 Exit Session::fail(const Status& status) {
@@ -154,32 +227,24 @@ Exit run_command(std::string_view group, std::string_view intro,
       known.push_back(each.name);
     }
     const std::string_view meant = closest(name, known);
-    return usage_error("no such command: " + std::string(group) + " " + name +
+    return wrong_usage("no such command: " + std::string(group) + " " + name +
                            (meant.empty() ? "" : "; did you mean " + std::string(meant) + "?"),
                        std::string(group) + " help", io);
   }
-  const std::string see = std::string(group) + " help " + name;
-  Result<Arguments> arguments = parse_arguments({words.begin() + 1, words.end()}, command->flags,
-                                                kCommonFlags);
-  if (helps || (arguments.ok() && arguments->has("--help"))) {
+  if (helps) {
     io.out(page(group, *command));
     return Exit::kDone;
   }
-  if (!arguments.ok()) {
-    return usage_error(arguments.status().message(), see, io);
+  return run_found(group, *command, {words.begin() + 1, words.end()}, io);
+}
+
+Exit run_single(const Command& command, const std::vector<std::string>& words, Io& io) {
+  const bool helps = !words.empty() && (words[0] == "help" || words[0] == "-h");
+  if (helps) {
+    io.out(page("", command));
+    return Exit::kDone;
   }
-  if (arguments->words.size() < command->words_min ||
-      arguments->words.size() > command->words_max) {
-    return usage_error("usage: quorate " + std::string(group) + " " + name + " " +
-                           std::string(command->usage),
-                       see, io);
-  }
-  const Result<client::Options> options = read_options(*arguments);
-  if (!options.ok()) {
-    return usage_error(options.status().message(), see, io);
-  }
-  Session session(std::move(*arguments), *options, io);
-  return command->run(session);
+  return run_found("", command, words, io);
 }
 
 std::span<const Flag> common_flags() { return kCommonFlags; }

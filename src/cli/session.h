@@ -4,6 +4,7 @@
 #pragma once
 
 #include <boost/json/value.hpp>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <span>
@@ -33,9 +34,22 @@ struct Io {
   bool out_is_terminal = false;
 };
 
+// How long to go on trying, with pauses.
+class Patience {
+ public:
+  explicit Patience(Duration most)
+      : end_(std::chrono::steady_clock::now() + std::chrono::nanoseconds(most.nanos())) {}
+  // Sleeps a while; false when it is over.
+  [[nodiscard]] bool wait() const;
+
+ private:
+  std::chrono::steady_clock::time_point end_;
+};
+
 class Session {
  public:
-  Session(Arguments arguments, client::Options options, Io& io);
+  // `see`: where the help of the command is, "kv help put".
+  Session(Arguments arguments, client::Options options, std::string see, Io& io);
   ~Session();
 
   [[nodiscard]] const Arguments& arguments() const { return arguments_; }
@@ -44,14 +58,28 @@ class Session {
   void print(std::string_view text) { io_.out(text); }
 
   [[nodiscard]] Result<client::Answer> call(client::Call call);
+  // Tried once, however it ends.
+  [[nodiscard]] Result<client::Answer> call_once(client::Call call) { return client_.call(call); }
   // A write: gets a key of its own, so that its retries count once.
   [[nodiscard]] Result<client::Answer> write(client::Call call);
+  // A body without an end; see HttpClient::stream.
+  [[nodiscard]] Status stream(const client::Call& call, Duration silence,
+                              const client::OnPiece& piece);
+  // For conversations of a command's own.
+  [[nodiscard]] const client::Options& client_options() const { return options_; }
+  [[nodiscard]] Patience patience() const { return Patience(options_.timeout); }
   // Says what went wrong and gives the exit code.
   Exit fail(const Status& status);
+  // The command line is wrong, and nobody was asked.
+  Exit usage_error(std::string_view text);
+  // What was to be sent could not be read, or makes no sense.
+  Exit fail_input(const Status& status);
 
  private:
   Arguments arguments_;
+  const client::Options options_;
   client::HttpClient client_;
+  const std::string see_;
   Io& io_;
 };
 
@@ -70,6 +98,10 @@ struct Command {
 [[nodiscard]] Exit run_command(std::string_view group, std::string_view intro,
                                std::span<const Command> commands,
                                const std::vector<std::string>& words, Io& io);
+
+// A command that stands alone: "quorate top".
+[[nodiscard]] Exit run_single(const Command& command, const std::vector<std::string>& words,
+                              Io& io);
 
 [[nodiscard]] std::span<const Flag> common_flags();
 // A body that should be JSON; null if it is not.

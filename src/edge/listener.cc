@@ -5,6 +5,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 
+#include "edge/poller.h"
+
 namespace quorate::edge {
 
 namespace asio = boost::asio;
@@ -39,8 +41,7 @@ Status bind(tcp::acceptor& acceptor, const tcp::endpoint& endpoint) {
   }
   if (error) {
     return Status(Code::kUnavailable, "cannot listen on " + endpoint.address().to_string() + ":" +
-                                          std::to_string(endpoint.port()) + ": " +
-                                          error.message());
+                                          std::to_string(endpoint.port()) + ": " + error.message());
   }
   return Status::success();
 }
@@ -68,7 +69,8 @@ struct Listener::State : std::enable_shared_from_this<State> {
     }
     IoError ignored;
     socket.set_option(tcp::no_delay(true), ignored);
-    accepted(tls ? make_tls_stream(std::move(socket), tls) : make_plain_stream(std::move(socket)));
+    accepted(tls ? make_tls_stream(std::move(socket), tls)
+                 : make_plain_stream(poller, std::move(socket)));
     if (acceptor.is_open()) {  // the callback may have stopped us
       accept();
     }
@@ -85,7 +87,8 @@ struct Listener::State : std::enable_shared_from_this<State> {
 
   tcp::acceptor acceptor;
   asio::steady_timer timer;
-  std::shared_ptr<asio::ssl::context> tls;
+  std::shared_ptr<asio::ssl::context> tls;  // null: in the clear
+  std::shared_ptr<Poller> poller;           // of connections in the clear
   Accepted accepted;
   uint16_t port = 0;
 };
@@ -99,6 +102,10 @@ Result<std::unique_ptr<Listener>> Listener::open(asio::io_context& loop,
     Result<std::shared_ptr<asio::ssl::context>> tls = load_tls(options.tls);
     RETURN_IF_ERROR(tls);
     state->tls = std::move(*tls);
+  } else {
+    Result<std::shared_ptr<Poller>> poller = Poller::open(loop);
+    RETURN_IF_ERROR(poller);
+    state->poller = std::move(*poller);
   }
   RETURN_IF_ERROR(bind(state->acceptor, *endpoint));
   state->port = state->acceptor.local_endpoint().port();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/stream.h"
 
-#include <boost/asio/post.hpp>
+#include <poll.h>
+
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
@@ -12,47 +13,11 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-std::string peer_of(const tcp::socket& socket) {
-  IoError error;
-  const tcp::endpoint endpoint = socket.remote_endpoint(error);
-  if (error) {
-    return "unknown";
-  }
-  const std::string address = endpoint.address().to_string();
-  const bool six = endpoint.address().is_v6();
-  return (six ? "[" + address + "]" : address) + ":" + std::to_string(endpoint.port());
-}
-
 void close_socket(tcp::socket& socket) {
   IoError ignored;
   socket.shutdown(tcp::socket::shutdown_both, ignored);
   socket.close(ignored);
 }
-
-class PlainStream final : public Stream {
- public:
-  explicit PlainStream(tcp::socket socket) : socket_(std::move(socket)), peer_(peer_of(socket_)) {}
-
-  void handshake(UniqueFunction<void(const IoError&)> done) override {
-    asio::post(socket_.get_executor(), [done = std::move(done)]() mutable { done(IoError()); });
-  }
-  void read_some(asio::mutable_buffer into, Done done) override {
-    socket_.async_read_some(into, std::move(done));
-  }
-  void write(std::vector<asio::const_buffer> pieces, Done done) override {
-    asio::async_write(socket_, std::move(pieces), std::move(done));
-  }
-  void finish_writing() override {
-    IoError ignored;
-    socket_.shutdown(tcp::socket::shutdown_send, ignored);
-  }
-  void close() override { close_socket(socket_); }
-  [[nodiscard]] std::string peer() const override { return peer_; }
-
- private:
-  tcp::socket socket_;
-  std::string peer_;
-};
 
 class TlsStream final : public Stream {
  public:
@@ -77,6 +42,11 @@ class TlsStream final : public Stream {
     stream_.next_layer().shutdown(tcp::socket::shutdown_send, ignored);
   }
   void close() override { close_socket(stream_.next_layer()); }
+  [[nodiscard]] bool peer_left() override {
+    // The call is the system's own: Asio has no name for a peer that has only stopped writing.
+    pollfd asked{stream_.next_layer().native_handle(), POLLRDHUP, 0};
+    return ::poll(&asked, 1, 0) > 0;
+  }
   [[nodiscard]] std::string peer() const override { return peer_; }
 
  private:
@@ -87,8 +57,15 @@ class TlsStream final : public Stream {
 
 }  // namespace
 
-std::unique_ptr<Stream> make_plain_stream(tcp::socket socket) {
-  return std::make_unique<PlainStream>(std::move(socket));
+std::string peer_of(const tcp::socket& socket) {
+  IoError error;
+  const tcp::endpoint endpoint = socket.remote_endpoint(error);
+  if (error) {
+    return "unknown";
+  }
+  const std::string address = endpoint.address().to_string();
+  const bool six = endpoint.address().is_v6();
+  return (six ? "[" + address + "]" : address) + ":" + std::to_string(endpoint.port());
 }
 
 std::unique_ptr<Stream> make_tls_stream(tcp::socket socket,

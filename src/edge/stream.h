@@ -32,15 +32,27 @@ class Stream {
   virtual void read_some(boost::asio::mutable_buffer into, Done done) = 0;
   // Writes all of it. The bytes must stay as they are until `done` has run.
   virtual void write(std::vector<boost::asio::const_buffer> pieces, Done done) = 0;
+  // Writes what can be taken at once, without a callback; 0 also if something is wrong, which
+  // write() then tells. Before: no write is under way.
+  [[nodiscard]] virtual size_t write_now(boost::asio::const_buffer) { return 0; }
   // Tells the peer that nothing more will come; reading goes on.
   virtual void finish_writing() = 0;
   virtual void close() = 0;
+  // Nothing more will come from the peer, though what came may still be unread: for who does not
+  // read now and wants to know whether anybody is left.
+  [[nodiscard]] virtual bool peer_left() = 0;
   // "address:port" of the other side, for logs.
   [[nodiscard]] virtual std::string peer() const = 0;
 };
 
-[[nodiscard]] std::unique_ptr<Stream> make_plain_stream(boost::asio::ip::tcp::socket socket);
+class Poller;
+
+[[nodiscard]] std::unique_ptr<Stream> make_plain_stream(std::shared_ptr<Poller> poller,
+                                                        boost::asio::ip::tcp::socket socket);
 [[nodiscard]] std::unique_ptr<Stream> make_tls_stream(
     boost::asio::ip::tcp::socket socket, std::shared_ptr<boost::asio::ssl::context> context);
+
+// "address:port" of the other side of a socket, for logs.
+[[nodiscard]] std::string peer_of(const boost::asio::ip::tcp::socket& socket);
 
 }  // namespace quorate::edge

@@ -16,9 +16,8 @@ Result<std::shared_ptr<ssl::context>> load_tls(const TlsFiles& files) {
   const auto wrong = [&error](const std::string& file) {
     return Status(Code::kInvalidArgument, "TLS: " + file + ": " + error.message());
   };
-  context->set_options(ssl::context::default_workarounds | ssl::context::no_tlsv1 |
-                           ssl::context::no_tlsv1_1,
-                       error);
+  context->set_options(
+      ssl::context::default_workarounds | ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1, error);
   context->use_certificate_chain_file(files.certificate, error);
   if (error) {
     return wrong(files.certificate);

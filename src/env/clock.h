@@ -11,7 +11,7 @@ class Clock {
   virtual ~Clock() = default;
   // Monotonic; may stand still while the process is paused, never goes back.
   [[nodiscard]] virtual Instant now() const = 0;
-  // Wall time; may jump either way. Only a leader stamps with it.
+  // Wall time; may jump either way. Only a leader stamps with it, through env/steady_clock.h.
   [[nodiscard]] virtual Stamp wall() const = 0;
 };
 

@@ -24,9 +24,9 @@ namespace quorate::env {
 enum class Sync : uint8_t { kNone, kData };
 
 enum class OpenMode : uint8_t {
-  kRead,        // must exist
-  kWrite,       // must exist; read and write
-  kCreate,      // made if missing; read and write
+  kRead,    // must exist
+  kWrite,   // must exist; read and write
+  kCreate,  // made if missing; read and write
 };
 
 class File {

@@ -2,6 +2,8 @@
 #include "node/forward.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "base/codec.h"
 #include "base/limits.h"
@@ -12,6 +14,8 @@ namespace {
 constexpr uint8_t kVersion = 1;
 constexpr Duration kRetryPause = Duration::millis(20);
 constexpr uint32_t kImmediateRetries = 3;
+// An election and a round of replication, with some room.
+constexpr Duration kTrialPatience = Duration::millis(600);
 
 // A group's answer that only means "ask elsewhere or a little later"; nothing was done.
 bool may_try_again(Code code) { return code == Code::kNotLeader || code == Code::kUnavailable; }
@@ -59,7 +63,7 @@ Result<Forwarded> decode_request(std::string_view bytes, Instant now) {
   const uint64_t bound = reader.varint();
   const uint64_t left = reader.varint();
   request.body = std::string(reader.bytes());
-  const bool sane = version_known && (kind == 1 || kind == 2) && service < service::kServicesMax &&
+  const bool sane = version_known && kind >= 1 && kind <= 3 && service < service::kServicesMax &&
                     consistency <= static_cast<uint8_t>(service::Consistency::kEventual) &&
                     bound <= kMicrosMax && left <= kMicrosMax;
   if (!reader.done() || !sane) {
@@ -109,23 +113,30 @@ Result<ForwardAnswer> decode_answer(std::string_view bytes) {
 }
 
 void Forwarder::start(std::unique_ptr<Forwarded> request) {
-  if (parked_.size() >= limits::kPendingRequestsMax) {
+  if (parked() >= limits::kPendingRequestsMax) {
     end(*request, Status(Code::kResourceExhausted, "too many requests wait for a leader"));
-    return;
+  } else if (request->kind == ForwardKind::kCommand && has_line(request->group)) {
+    stand_in_line(std::move(request), false);
+  } else {
+    attempt(std::move(request));
   }
-  attempt(std::move(request));
 }
 
-void Forwarder::attempt(std::unique_ptr<Forwarded> request) {
+void Forwarder::take_back(std::unique_ptr<Forwarded> request) {
+  const GroupId group = request->group;
+  stand_in_line(std::move(request), false);
+  try_first(group);
+}
+
+Forwarder::Tried Forwarder::attempt_once(std::unique_ptr<Forwarded>& request) {
   ++request->attempts;
   if (routes_.serve_here(*request)) {
-    return;
+    return Tried::kTaken;
   }
   const Instant now = routes_.now();
   const NodeId target = target_of(*request);
   if (target.none() || target == self_) {
-    park(std::move(request));
-    return;
+    return Tried::kNobody;
   }
   const Duration left = request->deadline - now;
   std::string bytes = encode_request(*request, left);
@@ -138,6 +149,19 @@ void Forwarder::attempt(std::unique_ptr<Forwarded> request) {
                    answered(std::move(held), target, status, answer);
                  }
                });
+  return Tried::kSent;
+}
+
+void Forwarder::attempt(std::unique_ptr<Forwarded> request) {
+  switch (attempt_once(request)) {
+    case Tried::kTaken:
+      if (end_trial(*request)) {
+        follow(request->group);
+      }
+      break;
+    case Tried::kSent: break;
+    case Tried::kNobody: park(std::move(request)); break;
+  }
 }
 
 NodeId Forwarder::target_of(const Forwarded& request) {
@@ -158,12 +182,8 @@ void Forwarder::answered(std::unique_ptr<Forwarded> request, NodeId target, cons
   if (!status.ok()) {
     hints_.erase(request->group);
     const bool repeatable = status.code() == Code::kUnavailable ||
-                            request->kind == ForwardKind::kQuery || deduplicated(*request);
-    if (repeatable) {
-      park(std::move(request));
-    } else {
-      end(*request, status);
-    }
+                            request->kind != ForwardKind::kCommand || deduplicated(*request);
+    repeatable ? park(std::move(request)) : end(*request, status);
     return;
   }
   const Result<ForwardAnswer> answer = decode_answer(bytes);
@@ -172,41 +192,159 @@ void Forwarder::answered(std::unique_ptr<Forwarded> request, NodeId target, cons
     return;
   }
   if (may_try_again(answer->status.code())) {
-    if (answer->leader.none() || answer->leader == target) {
+    // Who takes us for the leader knows less than we do: a hint to ourselves would never be tried,
+    // and so never be found wrong.
+    if (answer->leader.none() || answer->leader == target || answer->leader == self_) {
       hints_.erase(request->group);
     } else if (hints_.size() < limits::kGroupsMax) {
       hints_[request->group] = answer->leader;
     }
     const bool at_once = !answer->leader.none() && request->attempts < kImmediateRetries;
-    at_once ? attempt(std::move(request)) : park(std::move(request));
+    // Behind others that wait it may not be tried before them.
+    const bool may_pass = on_trial(*request) || !has_line(request->group);
+    at_once&& may_pass ? attempt(std::move(request)) : park(std::move(request));
     return;
   }
   request->done(answer->status, answer->answer, answer->origin);
+  if (end_trial(*request)) {
+    follow(request->group);
+  }
 }
 
-void Forwarder::park(std::unique_ptr<Forwarded> request) { parked_.push_back(std::move(request)); }
+void Forwarder::park(std::unique_ptr<Forwarded> request) {
+  if (request->kind != ForwardKind::kCommand) {
+    parked_.push_back(std::move(request));
+  } else {
+    const bool first = end_trial(*request);
+    request->trial = 0;
+    stand_in_line(std::move(request), first);
+  }
+}
+
+// `first`: it was the first of the line, and is again.
+void Forwarder::stand_in_line(std::unique_ptr<Forwarded> request, bool first) {
+  Line& line = lines_[request->group];
+  ++in_lines_;
+  if (first) {
+    line.waiting.push_front(std::move(request));
+  } else {
+    line.waiting.push_back(std::move(request));
+  }
+}
+
+void Forwarder::try_first(GroupId group) {
+  const auto at = lines_.find(group);
+  if (at == lines_.end() || at->second.trial != 0) {
+    return;
+  }
+  Line& line = at->second;
+  if (line.waiting.empty()) {
+    lines_.erase(at);
+    return;
+  }
+  std::unique_ptr<Forwarded> first = std::move(line.waiting.front());
+  line.waiting.pop_front();
+  --in_lines_;
+  line.trial = first->trial = ++trials_;
+  line.tried_at = routes_.now();
+  attempt(std::move(first));
+}
+
+// The first of the line was taken. The line stands until the last of it is on its way, so that
+// nobody who comes meanwhile passes it.
+void Forwarder::follow(GroupId group) {
+  const auto at = lines_.find(group);
+  ASSERT(at != lines_.end() && at->second.trial == 0);
+  at->second.trial = ++trials_;  // nobody is tried meanwhile
+  for (size_t left = at->second.waiting.size(); left > 0; --left) {
+    std::unique_ptr<Forwarded> next = std::move(at->second.waiting.front());
+    at->second.waiting.pop_front();
+    --in_lines_;
+    attempt(std::move(next));
+  }
+  at->second.trial = 0;
+  if (at->second.waiting.empty()) {
+    lines_.erase(at);
+  }
+}
 
 void Forwarder::tick(Instant now) {
-  if (parked_.empty() || now < retry_at_) {
+  if ((parked_.empty() && lines_.empty()) || now < retry_at_) {
     return;
   }
   retry_at_ = now + kRetryPause;
-  std::deque<std::unique_ptr<Forwarded>> again = std::move(parked_);
+  end_late(parked_, now);
+  Requests again = std::move(parked_);
   parked_.clear();
   for (std::unique_ptr<Forwarded>& request : again) {
-    if (request->deadline <= now) {
-      // It was sent at least once with a session, and no answer is known; or never sent at all.
-      const bool unknown = request->kind == ForwardKind::kCommand && deduplicated(*request);
-      end(*request, unknown ? Status(Code::kUnknownOutcome, "no answer from the leader in time")
-                            : Status(Code::kUnavailable, "no leader for the group in time"));
-    } else {
-      attempt(std::move(request));
-    }
+    attempt(std::move(request));
+  }
+  std::vector<GroupId> groups;
+  for (auto& [group, line] : lines_) {
+    groups.push_back(group);
+  }
+  for (const GroupId group : groups) {
+    tend_line(group, now);
   }
 }
 
+// What comes while late ones end stands behind those that stay.
+void Forwarder::tend_line(GroupId group, Instant now) {
+  const auto at = lines_.find(group);
+  if (at == lines_.end()) {
+    return;
+  }
+  in_lines_ -= at->second.waiting.size();
+  Requests waiting = std::move(at->second.waiting);
+  at->second.waiting.clear();
+  end_late(waiting, now);
+  Line& line = lines_[group];
+  in_lines_ += waiting.size();
+  line.waiting.insert(line.waiting.begin(), std::make_move_iterator(waiting.begin()),
+                      std::make_move_iterator(waiting.end()));
+  if (line.trial != 0 && now - line.tried_at >= kTrialPatience) {
+    line.trial = 0;
+  }
+  try_first(group);
+}
+
+bool Forwarder::on_trial(const Forwarded& request) const {
+  const auto at = lines_.find(request.group);
+  return request.trial != 0 && at != lines_.end() && at->second.trial == request.trial;
+}
+
+bool Forwarder::end_trial(const Forwarded& request) {
+  if (!on_trial(request)) {
+    return false;
+  }
+  lines_.at(request.group).trial = 0;
+  return true;
+}
+
+// Those whose time is up end; the others stay in their order.
+void Forwarder::end_late(Requests& requests, Instant now) {
+  Requests late;
+  Requests kept;
+  for (std::unique_ptr<Forwarded>& request : requests) {
+    (request->deadline <= now ? late : kept).push_back(std::move(request));
+  }
+  requests = std::move(kept);
+  for (const std::unique_ptr<Forwarded>& request : late) {
+    // It was sent at least once with a session, and no answer is known; or never sent at all.
+    const bool unknown = request->kind == ForwardKind::kCommand && deduplicated(*request);
+    request->done(unknown ? Status(Code::kUnknownOutcome, "no answer from the leader in time")
+                          : Status(Code::kUnavailable, "no leader for the group in time"),
+                  {}, service::Origin{request->group, {}, {}, self_});
+  }
+}
+
+// The outcome says nothing of a leader: the next of its line is tried alone.
 void Forwarder::end(Forwarded& request, const Status& status) {
-  request.done(status, {}, service::Origin{request.group, {}, {}, self_});
+  const GroupId group = request.group;
+  request.done(status, {}, service::Origin{group, {}, {}, self_});
+  if (end_trial(request)) {
+    try_first(group);
+  }
 }
 
 }  // namespace quorate::node

@@ -4,13 +4,26 @@
 // Any node takes any request. A request whose group is led elsewhere travels to the leader, in one
 // hop: a node that is asked and does not lead answers kNotLeader with the leader it knows, and the
 // asker tries there. While no leader is known the request is parked and tried again until its time
-// is up. A command whose link broke after it was sent may have been done: without a session it ends
+// is up.
+//
+// Commands of one group keep their order across all that: one that has to be tried again stands in
+// its group's line, and whatever comes for the group stands behind it. The first of the line is
+// tried alone; when a leader has taken it, the others follow at once, in their order. If nothing is
+// heard of it for long (the leader was paused), its outcome is unknown, and the next one is tried.
+//
+//   start()       no line of the group    attempt
+//                 a line                  behind its last
+//   take_back()   it is in no log         into the line; its first is tried
+//   refused       no leader, a link down  into the line; tried again in a while
+//
+// A command whose link broke after it was sent may have been done: without a session it ends
 // as kUnknownOutcome, with one it is simply sent again, since the group answers a repeat from its
 // table.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -24,7 +37,7 @@
 
 namespace quorate::node {
 
-enum class ForwardKind : uint8_t { kCommand = 1, kQuery = 2 };
+enum class ForwardKind : uint8_t { kCommand = 1, kQuery = 2, kHeartbeat = 3 };
 
 // A request on its way. It owns its bytes, for it may have to be sent again.
 struct Forwarded {
@@ -40,6 +53,7 @@ struct Forwarded {
   Instant deadline;
   service::Done done;
   uint32_t attempts = 0;
+  uint64_t trial = 0;  // not zero: it is, or was, the first of its line, and tried alone
 };
 
 struct ForwardAnswer {
@@ -79,22 +93,50 @@ class Forwarder {
   Forwarder& operator=(const Forwarder&) = delete;
 
   void start(std::unique_ptr<Forwarded> request);
+  // A command that this node took as leader and did not bring into a log: before any that comes
+  // later for its group.
+  void take_back(std::unique_ptr<Forwarded> request);
+  // True while commands of the group wait here, so that a new one has to stand behind them.
+  [[nodiscard]] bool has_line(GroupId group) const { return lines_.contains(group); }
+  // A leader has come or gone: the next tick tries again.
+  void leader_changed() { retry_at_ = Instant(); }
   // Tries the parked ones again and ends those whose time is up.
   void tick(Instant now);
-  [[nodiscard]] size_t parked() const { return parked_.size(); }
+  [[nodiscard]] size_t parked() const { return parked_.size() + in_lines_; }
   [[nodiscard]] uint64_t sent() const { return sent_; }
 
  private:
+  using Requests = std::deque<std::unique_ptr<Forwarded>>;
+  struct Line {
+    Requests waiting;
+    uint64_t trial = 0;  // of the first one, which is out; zero: it is not
+    Instant tried_at;
+  };
+  enum class Tried : uint8_t { kTaken, kSent, kNobody };
+
+  // kNobody leaves the request as it is.
+  [[nodiscard]] Tried attempt_once(std::unique_ptr<Forwarded>& request);
   void attempt(std::unique_ptr<Forwarded> request);
   void answered(std::unique_ptr<Forwarded> request, NodeId target, const Status& status,
                 std::string_view bytes);
   void park(std::unique_ptr<Forwarded> request);
+  void stand_in_line(std::unique_ptr<Forwarded> request, bool first);
+  void try_first(GroupId group);
+  void follow(GroupId group);
+  void end_late(Requests& requests, Instant now);
+  void tend_line(GroupId group, Instant now);
+  [[nodiscard]] bool on_trial(const Forwarded& request) const;
+  // True if it was on trial; it is no more, and the group's line is there.
+  [[nodiscard]] bool end_trial(const Forwarded& request);
   void end(Forwarded& request, const Status& status);
   [[nodiscard]] NodeId target_of(const Forwarded& request);
 
   ForwardRoutes& routes_;
   const NodeId self_;
-  std::deque<std::unique_ptr<Forwarded>> parked_;
+  Requests parked_;                // queries
+  std::map<GroupId, Line> lines_;  // commands; a line is never empty unless its first is out
+  size_t in_lines_ = 0;
+  uint64_t trials_ = 0;
   // What a kNotLeader answer said of groups that this node does not hold.
   std::unordered_map<GroupId, NodeId> hints_;
   Instant retry_at_;

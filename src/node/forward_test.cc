@@ -77,6 +77,7 @@ class ForwarderTest : public testing::Test, protected ForwardRoutes {
  protected:
   struct Call {
     NodeId target;
+    std::string body;
     UniqueFunction<void(const Status&, std::string_view)> done;
   };
 
@@ -84,28 +85,45 @@ class ForwarderTest : public testing::Test, protected ForwardRoutes {
     if (!lead_here) {
       return false;
     }
+    served += request.body;
     request.done(Status::success(), "here", {});
     return true;
   }
   NodeId leader_of(GroupId) override { return leader; }
   std::vector<NodeId> holders_of(GroupId) override { return holders; }
-  void call(NodeId target, std::string, Duration,
+  void call(NodeId target, std::string request, Duration,
             UniqueFunction<void(const Status&, std::string_view)> done) override {
-    calls.push_back({target, std::move(done)});
+    calls.push_back({target, decode_request(request, time)->body, std::move(done)});
   }
   Instant now() override { return time; }
 
-  void start(ForwardKind kind, SessionId session = SessionId()) {
+  std::unique_ptr<Forwarded> make(ForwardKind kind, const std::string& name = "") {
     auto request = std::make_unique<Forwarded>();
     request->kind = kind;
     request->group = GroupId(1);
-    request->session = session;
-    request->deadline = time + Duration::millis(500);
-    request->done = [this](const Status& status, std::string_view answer, const service::Origin&) {
+    request->body = name;
+    request->deadline = time + deadline_after;
+    request->done = [this, name](const Status& status, std::string_view answer,
+                                 const service::Origin&) {
+      heard += name + (name.empty() ? "" : "=");
       heard += status.ok() ? std::string(answer) : std::string(row_of(status.code()).name);
       heard += " ";
     };
+    return request;
+  }
+  void start(ForwardKind kind, SessionId session = SessionId()) {
+    std::unique_ptr<Forwarded> request = make(kind);
+    request->session = session;
     forwarder.start(std::move(request));
+  }
+  void command(const std::string& name) { forwarder.start(make(ForwardKind::kCommand, name)); }
+  // The commands that are on their way, in the order in which they were sent.
+  std::string sent() {
+    std::string names;
+    for (const Call& each : calls) {
+      names += each.body;
+    }
+    return names;
   }
   void answer(const Status& status, NodeId hint = NodeId()) {
     ASSERT_FALSE(calls.empty());
@@ -129,7 +147,9 @@ class ForwarderTest : public testing::Test, protected ForwardRoutes {
   std::vector<NodeId> holders = {NodeId(1), NodeId(2), NodeId(3)};
   Instant time = Instant() + Duration::seconds(1);
   std::vector<Call> calls;
+  Duration deadline_after = Duration::millis(500);
   std::string heard;
+  std::string served;
   Forwarder forwarder{*this, NodeId(1)};
 };
 
@@ -147,6 +167,19 @@ TEST_F(ForwarderTest, follows_the_hint_of_a_node_that_does_not_lead) {
   answer(Status(Code::kNotLeader, ""), NodeId(9));
   ASSERT_EQ(calls.size(), 1u);
   EXPECT_EQ(calls[0].target, NodeId(9));
+}
+
+TEST_F(ForwarderTest, asks_on_when_it_is_taken_for_the_leader_itself) {
+  leader = NodeId();
+  start(ForwardKind::kQuery);
+  ASSERT_EQ(calls.size(), 1u);
+  const NodeId first = calls[0].target;
+  answer(Status(Code::kNotLeader, ""), NodeId(1));
+  advance(20);
+  ASSERT_EQ(calls.size(), 1u);
+  EXPECT_NE(calls[0].target, first) << "the next of those that hold the group";
+  answer(Status::success());
+  EXPECT_EQ(heard, "yes ");
 }
 
 TEST_F(ForwarderTest, waits_while_nobody_leads_and_serves_here_once_elected) {
@@ -195,6 +228,15 @@ TEST_F(ForwarderTest, a_query_is_asked_again_whatever_broke) {
   EXPECT_EQ(heard, "yes ");
 }
 
+TEST_F(ForwarderTest, so_is_a_heartbeat) {
+  start(ForwardKind::kHeartbeat);
+  fail(Code::kUnknownOutcome);
+  advance(20);
+  answer(Status(Code::kNotLeader, ""), NodeId(9));
+  answer(Status::success());
+  EXPECT_EQ(heard, "yes ");
+}
+
 TEST_F(ForwarderTest, a_command_that_was_never_sent_is_tried_again) {
   start(ForwardKind::kCommand);
   fail(Code::kUnavailable);
@@ -207,6 +249,118 @@ TEST_F(ForwarderTest, a_refusal_is_an_answer) {
   start(ForwardKind::kCommand);
   answer(Status(Code::kPreconditionFailed, ""));
   EXPECT_EQ(heard, "precondition_failed ");
+}
+
+TEST_F(ForwarderTest, what_comes_for_a_group_stands_behind_what_waits) {
+  leader = NodeId();
+  holders = {};
+  command("a");
+  command("b");
+  leader = NodeId(2);
+  command("c");
+  EXPECT_EQ(sent(), "") << "c may not pass those before it";
+  EXPECT_EQ(forwarder.parked(), 3u);
+  advance(20);
+  EXPECT_EQ(sent(), "a") << "the first is tried alone";
+  command("d");
+  EXPECT_EQ(sent(), "a");
+  answer(Status::success());
+  EXPECT_EQ(sent(), "bcd");
+  EXPECT_FALSE(forwarder.has_line(GroupId(1)));
+  EXPECT_EQ(forwarder.parked(), 0u);
+  command("e");
+  EXPECT_EQ(sent(), "bcde");
+}
+
+TEST_F(ForwarderTest, the_first_of_a_line_stays_the_first_when_it_is_refused) {
+  leader = NodeId();
+  holders = {};
+  command("a");
+  command("b");
+  leader = NodeId(2);
+  advance(20);
+  answer(Status(Code::kNotLeader, ""));
+  EXPECT_EQ(sent(), "");
+  advance(20);
+  EXPECT_EQ(sent(), "a");
+  fail(Code::kUnknownOutcome);
+  EXPECT_EQ(heard, "a=unknown_outcome ");
+  EXPECT_EQ(sent(), "b") << "nobody is known to lead: the next is tried alone";
+  answer(Status::success());
+  EXPECT_EQ(heard, "a=unknown_outcome b=yes ");
+  EXPECT_FALSE(forwarder.has_line(GroupId(1)));
+}
+
+TEST_F(ForwarderTest, a_refused_command_may_not_pass_a_line_that_was_made_meanwhile) {
+  command("a");
+  command("b");
+  EXPECT_EQ(sent(), "ab");
+  answer(Status(Code::kUnavailable, ""));
+  answer(Status(Code::kNotLeader, ""), NodeId(3));
+  EXPECT_EQ(sent(), "");
+  advance(20);
+  EXPECT_EQ(sent(), "a");
+}
+
+TEST_F(ForwarderTest, a_line_is_served_here_in_its_order) {
+  leader = NodeId();
+  holders = {};
+  command("a");
+  command("b");
+  command("c");
+  lead_here = true;
+  advance(20);
+  EXPECT_EQ(served, "abc");
+  EXPECT_EQ(heard, "a=here b=here c=here ");
+}
+
+TEST_F(ForwarderTest, those_of_a_line_end_when_their_time_is_up) {
+  leader = NodeId();
+  holders = {};
+  command("a");
+  advance(100);
+  command("b");
+  advance(400);
+  EXPECT_EQ(heard, "a=unavailable ");
+  advance(100);
+  EXPECT_EQ(heard, "a=unavailable b=unavailable ");
+  EXPECT_FALSE(forwarder.has_line(GroupId(1)));
+}
+
+TEST_F(ForwarderTest, a_leader_that_says_nothing_holds_up_no_line_for_long) {
+  leader = NodeId();
+  holders = {};
+  command("a");
+  command("b");
+  leader = NodeId(2);
+  advance(20);
+  EXPECT_EQ(sent(), "a");
+  leader = NodeId(3);
+  command("c");
+  time = time + Duration::millis(100);
+  forwarder.tick(time);
+  EXPECT_EQ(sent(), "a");
+  deadline_after = Duration::seconds(10);
+  command("d");
+  advance(600);
+  EXPECT_EQ(heard, "b=unavailable c=unavailable ") << "their time was up";
+  EXPECT_EQ(sent(), "ad");
+  answer(Status::success());
+  EXPECT_EQ(heard, "b=unavailable c=unavailable a=yes ") << "late, and true all the same";
+  answer(Status::success());
+  EXPECT_FALSE(forwarder.has_line(GroupId(1)));
+}
+
+TEST_F(ForwarderTest, what_is_taken_back_goes_to_the_leader_before_what_comes_later) {
+  forwarder.take_back(make(ForwardKind::kCommand, "a"));
+  forwarder.take_back(make(ForwardKind::kCommand, "b"));
+  command("c");
+  EXPECT_EQ(sent(), "a");
+  answer(Status::success());
+  EXPECT_EQ(sent(), "bc");
+  answer(Status::success());
+  answer(Status::success());
+  EXPECT_EQ(heard, "a=yes b=yes c=yes ");
 }
 
 }  // namespace

@@ -8,9 +8,8 @@
 // node with an empty directory asks before it founds anything:
 //
 //   all other founding nodes say "I have not seen the cluster live"    found the groups
-//   any of them says "I have"                                          hold no group but group 0,
-//   and
-//                                                                      that as a suspect
+//   anybody says "I have"                                              hold no group but group 0,
+//                                                                      and that as a suspect
 //
 // A suspect replica neither votes nor stands until a leader has brought it up to date; the mark is
 // durable. See docs/decisions/090-founding.md.
@@ -22,15 +21,23 @@
 
 namespace quorate::node {
 
-void Node::begin_founding() {
+Status Node::begin_founding(bool groups_unknown) {
   if (options_.initial.empty()) {
-    return;  // joins an existing cluster: placement will ask for replicas
+    return Status::success();  // joins an existing cluster: placement will ask for replicas
   }
-  if (options_.initial.size() == 1 || MUTANT(founds_without_asking)) {
-    found_groups();
-    return;
+  if (options_.initial.size() > 1 && !MUTANT(founds_without_asking)) {
+    founding_ = true;
+    return Status::success();
   }
-  founding_ = true;
+  // A group that the log has lost without a trace may have lived here, and nobody else would know.
+  if (groups_unknown) {
+    return Status(Code::kCorrupted,
+                  "the directory does not say that its cluster has lived, but its log has lost "
+                  "groups that it cannot name: restore a backup, or empty the directory if it was "
+                  "never in use");
+  }
+  found_groups();
+  return Status::success();
 }
 
 void Node::write_founding(std::string& out) const { Writer(out).boolean(lived_); }
@@ -40,15 +47,16 @@ void Node::on_founding(NodeId from, std::string_view bytes) {
   const bool lived = reader.boolean();
   const bool founder = std::any_of(options_.initial.begin(), options_.initial.end(),
                                    [from](const Peer& peer) { return peer.id == from; });
-  if (!founding_ || !founder || !reader.done()) {
+  if (!founding_ || !reader.done()) {
     return;
   }
+  // Whoever has seen the cluster live may say so: all who founded it may have been replaced since.
   if (lived) {
     founding_ = false;
     enter_living_cluster();
     return;
   }
-  if (std::find(newborn_.begin(), newborn_.end(), from) == newborn_.end()) {
+  if (founder && std::find(newborn_.begin(), newborn_.end(), from) == newborn_.end()) {
     newborn_.push_back(from);
   }
   if (newborn_.size() + 1 >= options_.initial.size()) {

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/limits.h"
+#include "base/mutant.h"
 
 namespace quorate::node {
 namespace {
@@ -12,6 +14,14 @@ namespace {
 // A read round that gets no answer within this is asked anew; raft itself never retries one, so
 // that an old answer can never serve a newer read.
 constexpr Duration kReadRoundPatience = Duration::millis(200);
+
+// Turns that a follower sends and syncs in before it applies: one to hand its entries to the disk,
+// one to acknowledge them.
+constexpr int kSettleWaitsMax = 2;
+
+// A group that has nothing to wait for is looked at this often all the same: late proposals are
+// told so, and clocks may be set.
+constexpr Duration kTickEvery = Duration::millis(50);
 
 wal::State state_of(const raft::HardState& state) { return {state.term, state.vote, state.commit}; }
 
@@ -30,7 +40,9 @@ Group::Group(GroupId id, const raft::Options& options, ReplicaState state, Shell
       applied_(raft_.applied()),
       commit_(raft_.commit()),
       stamp_(state.stamp),
-      witness_(options.witness) {}
+      witness_(options.witness) {
+  note_due();
+}
 
 Group::~Group() = default;
 
@@ -39,7 +51,10 @@ Group::~Group() = default;
 
 void Group::step(raft::Message message, Instant now) {
   raft_.step(std::move(message), now);
-  shell_.mark_dirty(*this);
+  // Most answers change nothing that anybody must be told.
+  if (raft_.has_ready() || place == kNoPlace) {
+    shell_.mark_dirty(*this);
+  }
 }
 
 void Group::tick(Instant now) {
@@ -57,13 +72,35 @@ void Group::tick(Instant now) {
   if (proposals_.pending() != 0) {
     proposals_.sweep(now);
   }
-  if (leads() && !due_proposed_ && machine_->next_due() <= shell_.clock.wall()) {
+  if (!beats_.empty() && beats_.front().deadline <= now) {
+    refuse_beats();
+  }
+  if (awaits_due() && due_again_ <= now && next_due_ <= shell_.clock.wall_at(now)) {
     shell_.mark_dirty(*this);
   }
+  maybe_snapshot(now);
+}
+
+Instant Group::next_tick(Instant now) const {
+  if (reads_.pending() != 0) {
+    return now;
+  }
+  Instant next = std::min(raft_.deadline(), now + kTickEvery);
+  if (awaits_due()) {
+    const Stamp wall = shell_.clock.wall_at(now);
+    if (next_due_ < wall + kTickEvery) {
+      next = std::min(next, std::max(due_again_, now + (next_due_ - wall)));
+    }
+  }
+  return next;
+}
+
+bool Group::awaits_due() const {
+  return next_due_ != Stamp::never() && due_index_.none() && leads();
 }
 
 bool Group::wants_ticks() const {
-  return !raft_.quiet() || pending() != 0 || (leads() && machine_->next_due() != Stamp::never());
+  return !raft_.quiet() || pending() != 0 || (leads() && next_due_ != Stamp::never());
 }
 
 void Group::propose(const service::Command& command, service::Done done, Instant deadline) {
@@ -118,6 +155,7 @@ void Group::on_persisted(const raft::PersistPoint& point, std::vector<raft::Mess
 
 void Group::abandon() {
   proposals_.abandon();
+  refuse_beats();
   for (WaitingRead& read : reads_.take_all()) {
     read.done(Status(Code::kUnavailable, "the replica was shut down"), {}, origin({}));
   }
@@ -126,20 +164,32 @@ void Group::abandon() {
 // ---- the turn
 // -------------------------------------------------------------------------------------
 
-bool Group::work(Instant now) {
+void Group::work(Instant now) {
   propose_batch(now);
   ask_read_round(now);
   while (raft_.has_ready()) {
     handle(raft_.take_ready(), now);
   }
+}
+
+bool Group::settle(Instant now) {
+  settle_waits_ = 0;
   const bool more = apply(now);
   serve_reads(now);
+  take_beats();
   propose_due(now);
-  maybe_snapshot();
   while (raft_.has_ready()) {
     handle(raft_.take_ready(), now);
   }
-  return more || (proposals_.has_batch() && !shell_.flushing() && leads());
+  return more;
+}
+
+bool Group::may_settle_later() {
+  if (applied_ >= commit_ || settle_waits_ >= kSettleWaitsMax) {
+    return false;
+  }
+  ++settle_waits_;
+  return true;
 }
 
 void Group::propose_batch(Instant now) {
@@ -147,41 +197,76 @@ void Group::propose_batch(Instant now) {
     return;
   }
   if (!leads()) {
-    (void)proposals_.take_batch();
-    proposals_.refused(Status(Code::kUnavailable, "the leader changed before this was proposed"));
+    proposals_.give_back(
+        [this](const service::BatchCommand& command, service::Done done, Instant deadline) {
+          shell_.take_back(id_, command, std::move(done), deadline);
+        });
     return;
   }
-  // What arrives while the disk is busy makes one larger round instead of several small ones.
-  if (shell_.flushing() && proposals_.batch_bytes() < limits::kBatchBytesTarget) {
+  if (raft_.transferring()) {
+    return;  // it ends soon, in either way, and then the group is dirty
+  }
+  if (proposals_.batch_bytes() < limits::kBatchBytesTarget && shell_.hold(*this)) {
     return;
   }
   Buffer payload = proposals_.take_batch();
   const Result<Index> index =
-      raft_.propose(raft::EntryKind::kCommand, shell_.clock.wall(), std::move(payload), now);
+      raft_.propose(raft::EntryKind::kCommand, shell_.clock.wall_at(now), std::move(payload), now);
   if (index.ok()) {
     proposals_.proposed(*index, raft_.term());
     ++shell_.counters.entries_proposed;
+    if (round_ == 0) {
+      round_ = shell_.join_round();
+      round_end_ = *index;
+    }
   } else {
     proposals_.refused(index.status());
   }
 }
 
+void Group::leave_round() {
+  if (round_ != 0) {
+    shell_.leave_round(std::exchange(round_, 0));
+  }
+}
+
+void Group::note_due() {
+  if (!due_known_) {
+    due_known_ = true;
+    next_due_ = machine_->next_due();
+  }
+}
+
 void Group::propose_due(Instant now) {
-  if (due_proposed_ || !leads() || applied_ < commit_) {
+  if (!due_index_.none() || !leads() || applied_ < commit_ || now < due_again_) {
     return;
   }
-  const Stamp wall = shell_.clock.wall();
-  if (machine_->next_due() > wall) {
+  note_due();
+  const Stamp wall = shell_.clock.wall_at(now);
+  if (next_due_ > wall) {
     return;
   }
+  class Known final : public service::Heard {
+   public:
+    Known(const service::Leases& leases, Instant at) : leases_(leases), at_(at) {}
+    [[nodiscard]] Duration silence_of(service::ServiceId service,
+                                      std::string_view subject) const override {
+      return leases_.silence_of(service, subject, at_);
+    }
+
+   private:
+    const service::Leases& leases_;
+    const Instant at_;
+  };
   service::BatchWriter batch;
-  machine_->add_due_commands(wall, batch);
+  const Duration pause = machine_->add_due_commands(wall, Known(leases_, now), batch);
   if (batch.empty()) {
+    due_again_ = now + pause;
     return;
   }
   const Result<Index> index =
       raft_.propose(raft::EntryKind::kCommand, wall, Buffer::take(batch.take()), now);
-  due_proposed_ = index.ok();
+  due_index_ = index.ok() ? *index : Index();
 }
 
 void Group::handle(raft::Ready ready, Instant now) {
@@ -204,7 +289,15 @@ void Group::handle(raft::Ready ready, Instant now) {
     installer_.store(write, now);
   }
   if (ready.role_changed) {
-    due_proposed_ = false;
+    due_index_ = Index();
+    due_again_ = Instant();
+    leave_round();
+    if (leads()) {
+      leases_.begin(now);
+    } else {
+      leases_.end();
+      refuse_beats();
+    }
   }
   if (ready.role_changed || ready.config_changed) {
     shell_.on_group_changed(*this);
@@ -266,21 +359,22 @@ service::LocalRead Group::read_here(service::ServiceId service, service::ReadMod
     return {};
   }
   Duration staleness;
-  const std::optional<Index> point = leads() ? raft_.lease_read(shell_.clock.now()) : std::nullopt;
+  const Instant now = shell_.clock.now();
+  const std::optional<Index> point = leads() ? raft_.lease_read(now) : std::nullopt;
   if (!point.has_value() || *point > applied_) {
     if (mode.consistency == Consistency::kLinearizable ||
-        mode.consistency == Consistency::kFollower) {
+        (mode.consistency == Consistency::kFollower && !MUTANT(follower_reads_without_asking))) {
       return {};
     }
     const std::optional<Freshness> fresh = reads_.freshness(applied_);
-    const Instant now = shell_.clock.now();
     staleness = fresh.has_value() ? now - fresh->asked : Duration::nanos(INT64_MAX);
-    if (mode.consistency == Consistency::kBounded && staleness > mode.bound) {
+    if (mode.consistency == Consistency::kBounded && staleness > mode.bound &&
+        !MUTANT(bounds_are_ignored)) {
       return {};
     }
   }
   ++shell_.counters.reads_local;
-  return {machine_->service(service), query_stamp(), origin(staleness)};
+  return {machine_->service(service), query_stamp(now), origin(staleness)};
 }
 
 void Group::query(WaitingRead read, service::ReadMode mode) {
@@ -297,6 +391,49 @@ void Group::query(WaitingRead read, service::ReadMode mode) {
   reads_.add(std::move(read));
   ++shell_.counters.reads_by_round;
   shell_.mark_dirty(*this);
+}
+
+// One that comes while an expiry command is on its way waits until that is applied, for it may end
+// whom this one names; and no later one will, since it knows of this.
+void Group::heartbeat(WaitingRead beat) {
+  ASSERT(leads());
+  if (!due_index_.none()) {
+    if (beats_.size() >= limits::kPendingRequestsMax) {
+      beat.done(Status(Code::kResourceExhausted, "too many heartbeats wait"), {}, origin({}));
+    } else {
+      beats_.push_back(std::move(beat));
+    }
+    return;
+  }
+  const Instant now = shell_.clock.now();
+  std::vector<std::string> subjects;
+  machine_->subjects(beat.service, beat.body, subjects);
+  for (const std::string& subject : subjects) {
+    leases_.hear(beat.service, subject, now,
+                 [this](service::ServiceId service, std::string_view known) {
+                   return machine_->has_subject(service, known);
+                 });
+  }
+  query(std::move(beat), {});
+}
+
+void Group::take_beats() {
+  if (beats_.empty() || !due_index_.none() || !leads()) {
+    return;
+  }
+  std::vector<WaitingRead> beats;
+  beats.swap(beats_);
+  for (WaitingRead& beat : beats) {
+    heartbeat(std::move(beat));
+  }
+}
+
+void Group::refuse_beats() {
+  std::vector<WaitingRead> beats;
+  beats.swap(beats_);
+  for (WaitingRead& beat : beats) {
+    beat.done(Status(Code::kUnavailable, "the leader changed, or is late"), {}, origin({}));
+  }
 }
 
 void Group::ask_read_round(Instant now) {
@@ -328,7 +465,8 @@ void Group::serve_reads(Instant) {
 
 void Group::serve(WaitingRead& read, Duration staleness) {
   std::string answer;
-  const Status status = machine_->query(read.service, read.body, query_stamp(), answer);
+  const Status status =
+      machine_->query(read.service, read.body, query_stamp(shell_.clock.now()), answer);
   read.done(status, answer, origin(staleness));
 }
 
@@ -336,7 +474,7 @@ service::Origin Group::origin(Duration staleness) const {
   return {id_, applied_, staleness, shell_.options.id};
 }
 
-Stamp Group::query_stamp() const { return std::max(stamp_, shell_.clock.wall()); }
+Stamp Group::query_stamp(Instant now) const { return std::max(stamp_, shell_.clock.wall_at(now)); }
 
 GroupView Group::view() const {
   GroupView view;

@@ -26,6 +26,7 @@
 #include "node/views.h"
 #include "raft/node.h"
 #include "service/group_machine.h"
+#include "service/leases.h"
 #include "service/proposer.h"
 
 namespace quorate::node {
@@ -49,6 +50,8 @@ class Group {
   void tick(Instant now);
   void propose(const service::Command& command, service::Done done, Instant deadline);
   void query(WaitingRead read, service::ReadMode mode);
+  // A linearizable query that renews the leases of those whom it names. Before: leads().
+  void heartbeat(WaitingRead beat);
   [[nodiscard]] service::LocalRead read_here(service::ServiceId service, service::ReadMode mode);
   [[nodiscard]] Status propose_config(const raft::ConfigChange& change);
   [[nodiscard]] Status transfer(NodeId target);
@@ -60,12 +63,18 @@ class Group {
   // The replica goes away: whoever waits is told.
   void abandon();
 
-  // ---- the turn
-  // ----------------------------------------------------------------------------------- Steps
-  // everything that waits. True if there is more to do at once.
-  [[nodiscard]] bool work(Instant now);
+  // ---- the turn ---------------------------------------------------------------------------------
+  // Steps everything that waits, but applies nothing.
+  void work(Instant now);
+  // Applies what is committed, and answers. True if there is more to do at once.
+  [[nodiscard]] bool settle(Instant now);
+  // True if settle() may give way, for a few turns, to what other nodes wait for.
+  [[nodiscard]] bool may_settle_later();
   bool dirty = false;  // in the node's list for this turn; the node's to set
-  bool active = true;  // in the node's list of groups that need ticks; the node's to set
+  bool waits = false;  // in the node's list of groups whose proposals wait; the node's to set
+  // In the node's list of groups that need ticks; the node's to set.
+  static constexpr size_t kNoPlace = SIZE_MAX;
+  size_t place = kNoPlace;
 
   // ---- views
   // ----------------------------------------------------------------------------------------
@@ -74,8 +83,12 @@ class Group {
   [[nodiscard]] const service::GroupMachine& machine() const { return *machine_; }
   [[nodiscard]] bool leads() const { return raft_.role() == raft::Role::kLeader; }
   [[nodiscard]] Index applied() const { return applied_; }
-  [[nodiscard]] size_t pending() const { return proposals_.pending() + reads_.pending(); }
+  [[nodiscard]] size_t pending() const { 
+    return proposals_.pending() + reads_.pending() + beats_.size();
+  }
   [[nodiscard]] bool wants_ticks() const;
+  // When tick() is to be called next, if nothing happens to the group before.
+  [[nodiscard]] Instant next_tick(Instant now) const;
   [[nodiscard]] GroupView view() const;
 
  private:
@@ -85,6 +98,12 @@ class Group {
 
   void propose_batch(Instant now);
   void propose_due(Instant now);
+  void note_due();
+  void take_beats();
+  void refuse_beats();
+  // The machine has something that time will make due, and no command says so yet.
+  [[nodiscard]] bool awaits_due() const;
+  void leave_round();
   void handle(raft::Ready ready, Instant now);
   void log(const raft::Ready& ready);
   void send(std::vector<raft::Message>& messages);
@@ -93,6 +112,7 @@ class Group {
 
   [[nodiscard]] bool apply(Instant now);
   void apply_entry(const raft::Entry& entry);
+  void tell_news(Instant now);
   // Reads the next committed entries back from the WAL when raft no longer holds them.
   [[nodiscard]] size_t apply_from_log(Index last, Instant now);
   void on_unreadable(Index index, const Status& status, Instant now);
@@ -101,8 +121,9 @@ class Group {
   void serve_reads(Instant now);
   void serve(WaitingRead& read, Duration staleness);
   [[nodiscard]] service::Origin origin(Duration staleness) const;
-  [[nodiscard]] Stamp query_stamp() const;
-  void maybe_snapshot();
+  [[nodiscard]] Stamp query_stamp(Instant now) const;
+  void maybe_snapshot(Instant now);
+  [[nodiscard]] bool hole_stays(Instant now);
 
   const GroupId id_;
   Shell& shell_;
@@ -118,8 +139,17 @@ class Group {
   Index commit_;
   Stamp stamp_;  // newest applied; entries' stamps are raised to it
   bool witness_ = false;
-  bool due_proposed_ = false;  // an expiry command is on its way
-  uint64_t log_bytes_at_snapshot_ = 0;
+  Index due_index_;            // an expiry command is on its way; none: no
+  Stamp next_due_;             // of the machine, as of applied_
+  bool due_known_ = false;     // next_due_ is up to date
+  Instant due_again_;          // all that is due was heard; not to be looked at before
+  service::Leases leases_;
+  std::vector<WaitingRead> beats_;  // that wait for an expiry command, which may not know of them
+  uint64_t news_ = 0;          // of the machine, as the followers were told
+  int settle_waits_ = 0;       // turns for which settle() has been put off
+  uint64_t round_ = 0;         // of the node that this group is a member of; zero: none
+  Index round_end_;            // ... until this is applied
+  Instant hole_seen_ = Instant::never();  // an applied entry is lost since then
   std::vector<wal::Record> records_;  // scratch
 };
 

@@ -7,6 +7,9 @@
 namespace quorate::node {
 namespace {
 
+// Peers answer within some round trips if they can.
+constexpr Duration kRepairPatience = Duration::seconds(1);
+
 // Hands each command's answer to whoever waits for it.
 class ToProposers final : public service::AnswerSink {
  public:
@@ -53,9 +56,24 @@ bool Group::apply(Instant now) {
     bytes += held.payload.size() + 1;
   }
   if (applied_ != before) {
+    due_known_ = false;
+    due_again_ = Instant();
     raft_.on_applied(applied_);
+    tell_news(now);
+  }
+  if (applied_ >= round_end_) {
+    leave_round();
   }
   return applied_ < commit_ && bytes >= shell_.options.apply_step_bytes;
+}
+
+// Who waits at another node hears of it from the replica there, as soon as it applies this.
+void Group::tell_news(Instant now) {
+  const uint64_t news = machine_->news();
+  if (news != news_) {
+    news_ = news;
+    raft_.tell_commit(now);
+  }
 }
 
 size_t Group::apply_from_log(Index last, Instant now) {
@@ -91,16 +109,34 @@ void Group::apply_entry(const raft::Entry& entry) {
     // version, and a replica that skipped it would differ from the others for ever.
     ASSERT(status.ok(), status.message().c_str());
     shell_.counters.commands_applied += sink.count();
-    due_proposed_ = due_proposed_ && ours;
+  }
+  if (due_index_ <= applied_) {
+    due_index_ = Index();
   }
   if (ours) {
     proposals_.finish();
   }
 }
 
-void Group::maybe_snapshot() {
+// An entry that is applied and cannot be read any more is still in the machine: a snapshot takes
+// the place of the log through it. The peers' copies of the entry are cheaper and come first.
+bool Group::hole_stays(Instant now) {
+  const Index hole = raft_.first_hole();
+  if (hole.none() || hole > applied_) {
+    hole_seen_ = Instant::never();
+    return false;
+  }
+  hole_seen_ = std::min(hole_seen_, now);
+  return now - hole_seen_ >= kRepairPatience;
+}
+
+void Group::maybe_snapshot(Instant now) {
   taker_.release_log();
   if (witness_ || taker_.busy() || installer_.busy() || applied_ < commit_) {
+    return;
+  }
+  if (hole_stays(now)) {
+    taker_.start();
     return;
   }
   const uint64_t bytes = shell_.wal().bytes_of(id_);

@@ -10,9 +10,6 @@
 namespace quorate::node {
 namespace {
 
-// A tick that comes this late tells of a process that was paused or starved.
-constexpr Duration kStall = Duration::millis(50);
-
 // Differs between any two starts of a node, unless both of its clocks were turned back together.
 uint64_t incarnation_at(const env::Clock& clock) {
   return mix64(static_cast<uint64_t>(clock.wall().micros())) ^
@@ -44,6 +41,7 @@ Node::~Node() {
   *alive_ = false;
   world_.net.set_handler(nullptr);
   world_.timer.cancel(tick_timer_);
+  world_.timer.cancel(hold_timer_);
   for (Slot& slot : slots_) {
     if (slot.group != nullptr) {
       slot.group->abandon();
@@ -56,7 +54,7 @@ Node::~Node() {
 
 void Node::propose(const service::Command& command, service::Done done) {
   Group* const here = group(command.group);
-  if (here != nullptr && here->leads() && failure_.ok()) {
+  if (here != nullptr && here->leads() && failure_.ok() && !forwarder_.has_line(command.group)) {
     here->propose(command, std::move(done), now_ + command.timeout);
     return;
   }
@@ -75,8 +73,16 @@ void Node::propose(const service::Command& command, service::Done done) {
 }
 
 void Node::query(const service::Query& query, service::Done done) {
+  forward_read(ForwardKind::kQuery, query, std::move(done));
+}
+
+void Node::heartbeat(const service::Query& beat, service::Done done) {
+  forward_read(ForwardKind::kHeartbeat, beat, std::move(done));
+}
+
+void Node::forward_read(ForwardKind kind, const service::Query& query, service::Done done) {
   auto request = std::make_unique<Forwarded>();
-  request->kind = ForwardKind::kQuery;
+  request->kind = kind;
   request->group = query.group;
   request->service = query.service;
   request->mode = query.mode;
@@ -84,6 +90,22 @@ void Node::query(const service::Query& query, service::Done done) {
   request->deadline = Shell::clock.now() + query.timeout;
   request->done = std::move(done);
   forwarder_.start(std::move(request));
+}
+
+void Node::take_back(GroupId id, const service::BatchCommand& command, service::Done done,
+                     Instant deadline) {
+  auto request = std::make_unique<Forwarded>();
+  request->kind = ForwardKind::kCommand;
+  request->group = id;
+  request->service = command.service;
+  request->session = command.session;
+  request->sequence = command.sequence;
+  request->key = command.key;
+  request->body = std::string(command.body);
+  request->deadline = deadline;
+  request->done = std::move(done);
+  ++Shell::counters.forwarded;
+  forwarder_.take_back(std::move(request));
 }
 
 service::LocalRead Node::read_here(GroupId id, service::ServiceId service, service::ReadMode mode) {
@@ -116,7 +138,9 @@ bool Node::serve_here(Forwarded& request) {
     return true;
   }
   // Another replica's linearizable answer needs the leader either way: let the leader answer.
-  if (request.mode.consistency == service::Consistency::kLinearizable && !here->leads()) {
+  const bool is_beat = request.kind == ForwardKind::kHeartbeat;
+  if ((is_beat || request.mode.consistency == service::Consistency::kLinearizable) &&
+      !here->leads()) {
     return false;
   }
   WaitingRead read;
@@ -124,7 +148,11 @@ bool Node::serve_here(Forwarded& request) {
   read.body = std::move(request.body);
   read.done = std::move(request.done);
   read.deadline = request.deadline;
-  here->query(std::move(read), request.mode);
+  if (is_beat) {
+    here->heartbeat(std::move(read));
+  } else {
+    here->query(std::move(read), request.mode);
+  }
   return true;
 }
 
@@ -271,191 +299,6 @@ bool Node::peer_alive(NodeId peer) const {
   return peer == options_.id || liveness_.alive(peer, Shell::clock.now());
 }
 
-// ---- the turn
-// -------------------------------------------------------------------------------------
-
-void Node::mark_dirty(Group& group) {
-  if (!group.active) {
-    group.active = true;
-    active_.push_back(&group);
-  }
-  if (!group.dirty) {
-    group.dirty = true;
-    dirty_.push_back(&group);
-    schedule_turn();
-  }
-}
-
-void Node::schedule_turn() {
-  if (!turn_scheduled_) {
-    turn_scheduled_ = true;
-    Shell::timer.defer([this, alive = alive_] {
-      if (*alive) {
-        turn();
-      }
-    });
-  }
-}
-
-void Node::turn() {
-  turn_scheduled_ = false;
-  if (!failure_.ok()) {
-    return;
-  }
-  ++Shell::counters.turns;
-  now_ = Shell::clock.now();
-  turning_.swap(dirty_);
-  for (size_t i = 0; i < turning_.size(); ++i) {
-    Group* const group = turning_[i];
-    if (group == nullptr) {
-      continue;  // destroyed by a neighbour's callback
-    }
-    group->dirty = false;
-    if (group->work(now_)) {
-      mark_dirty(*group);
-    }
-  }
-  turning_.clear();
-  outbox_.flush();
-  flush();
-  tell_observer();
-}
-
-void Node::tell_observer() {
-  if (changed_.empty() || !observer_) {
-    return;
-  }
-  std::vector<GroupId> changed;
-  changed.swap(changed_);
-  for (const GroupId id : changed) {
-    observer_(id);
-  }
-}
-
-void Node::on_group_changed(Group& group) {
-  ++Shell::counters.leader_changes;
-  lived_ = lived_ || !group.raft().leader().none();
-  changed_.push_back(group.id());
-}
-
-void Node::when_persisted(Group& group, const raft::PersistPoint& point,
-                          std::vector<raft::Message> after) {
-  waiting_.push_back({group.id(), slots_[group.id().value()].birth, point, std::move(after)});
-}
-
-void Node::flush() {
-  if (flushing_ || (!wal_->dirty() && waiting_.empty())) {
-    return;
-  }
-  flushing_ = true;
-  in_flush_.swap(waiting_);
-  wal_->flush([this, alive = alive_](const Status& status) {
-    if (*alive) {
-      flushed(status);
-    }
-  });
-}
-
-void Node::flushed(const Status& status) {
-  flushing_ = false;
-  if (!status.ok()) {
-    ++Shell::counters.flush_failures;
-    failure_ = status;
-    in_flush_.clear();
-    return;
-  }
-  if (!identity_.established && !founding_) {
-    identity_.established = true;
-    const Status stored = store_identity(world_.disk, identity_);
-    if (!stored.ok()) {
-      failure_ = stored;
-      return;
-    }
-  }
-  now_ = Shell::clock.now();
-  std::vector<Waiting> done;
-  done.swap(in_flush_);
-  for (Waiting& waiting : done) {
-    Slot& slot = slots_[waiting.group.value()];
-    if (slot.group != nullptr && slot.birth == waiting.birth) {
-      slot.group->on_persisted(waiting.point, std::move(waiting.after), now_);
-    }
-  }
-  done.clear();
-  if (in_flush_.empty()) {
-    in_flush_.swap(done);  // keeps the capacity
-  }
-  schedule_turn();
-}
-
-// ---- time
-// -----------------------------------------------------------------------------------------
-
-void Node::arm_tick() {
-  tick_timer_ = Shell::timer.start(Shell::clock.now() + options_.tick, [this, alive = alive_] {
-    if (*alive) {
-      tick();
-    }
-  });
-}
-
-void Node::tick() {
-  now_ = Shell::clock.now();
-  // After a stall of this process the words of leaders and followers still lie in the sockets. To
-  // judge them by the clock first would depose leaders that never went silent, in thousands of
-  // groups at once; so the input is taken in before anything is given up.
-  const bool stalled = now_ - ticked_at_ > kStall && !stall_seen_;
-  ticked_at_ = now_;
-  stall_seen_ = stalled;
-  if (stalled) {
-    ++Shell::counters.stalls;
-    arm_tick();
-    return;
-  }
-  for (size_t i = 0; i < active_.size();) {
-    Group* const group = active_[i];
-    group->tick(now_);
-    if (!group->dirty && !group->wants_ticks()) {
-      group->active = false;
-      active_[i] = active_.back();
-      active_.pop_back();
-    } else {
-      ++i;
-    }
-  }
-  if (now_ >= beat_at_) {
-    beat_at_ = now_ + options_.raft.heartbeat_interval;
-    beat();
-  }
-  forwarder_.tick(now_);
-  arm_tick();
-}
-
-void Node::beat() {
-  for (const NodeId peer : peers_) {
-    outbox_.add(peer, GroupId(), rpc::ItemKind::kHeartbeat,
-                [this](std::string& out) { liveness_.write_beat(out); });
-    outbox_.add(peer, GroupId(), rpc::ItemKind::kFounding,
-                [this](std::string& out) { write_founding(out); });
-  }
-  trust_recovered();
-  for (const NodeId lost : liveness_.take_lost(now_)) {
-    on_peer_changed(lost);
-  }
-  outbox_.flush();
-}
-
-// Quiet groups rely on the nodes' heartbeats in place of their leaders'. A peer that was lost, came
-// back or began anew may have missed something, or may not lead any more.
-void Node::on_peer_changed(NodeId peer) {
-  for (Slot& slot : slots_) {
-    if (slot.group != nullptr && slot.group->raft().quiet() &&
-        (slot.group->leads() || slot.group->raft().leader() == peer)) {
-      slot.group->wake(now_);
-    }
-  }
-}
-
 // ---- replicas
 // -------------------------------------------------------------------------------------
 
@@ -504,12 +347,19 @@ void Node::destroy_group(GroupId id) {
   Group* const gone = slot.group.get();
   gone->abandon();
   std::erase(dirty_, gone);
-  std::erase(active_, gone);
+  deactivate(*gone);
+  std::erase(held_, gone);
   std::replace(turning_.begin(), turning_.end(), gone, static_cast<Group*>(nullptr));
   slot.group.reset();
-  (void)set_suspect(id, false);  // a mark too many does no harm
   wal_->remove_group(id);
   snapshots_->remove_group(id);
+  // Until the removal is durable a crash brings the replica back, and it must come back as the
+  // suspect that it was. So its mark goes last; a mark too many does no harm.
+  wal_->flush([this, id, birth = slot.birth, alive = alive_](const Status& status) {
+    if (*alive && status.ok() && group(id) == nullptr && slots_[id.value()].birth == birth) {
+      (void)set_suspect(id, false);
+    }
+  });
   schedule_turn();
 }
 
@@ -519,6 +369,13 @@ bool Node::begin_snapshot() {
   }
   snapshotting_ = true;
   return true;
+}
+
+void Node::fail(const Status& status) {
+  ASSERT(!status.ok());
+  if (failure_.ok()) {
+    failure_ = status;
+  }
 }
 
 void Node::give_up_leadership() {

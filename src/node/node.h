@@ -4,16 +4,20 @@
 // One turn of the loop (core.md calls it gather, step, collect, send, sync, apply, answer):
 //
 //   frames, proposals, disk completions, timers       mark groups dirty
-//   turn():  work() of each dirty group               step raft, collect Readys, apply, answer
+//   turn():  work() of each dirty group               step raft, collect Readys
 //            outbox.flush()                           one frame per peer, before our own disk write
 //            wal.flush()                              one write and one sync for all groups
+//            settle() of each dirty group             apply, answer; behind what others wait for
 //   flushed: on_persisted() of each group in it       acknowledgements go out, commits advance
 //
-// There is no batching window: a batch is what arrived while the last sync ran.
+// There is no batching window: a batch is what arrived while the last sync ran, and, where rounds
+// of replication are short, while the last round ran (rounds.h).
 //
 // Invariants:
 //   1. what depends on durability leaves only after the flush that covers it (when_persisted).
-//   2. after a failed flush nothing is acknowledged any more: the node stops (failure()).
+//   2. after a failed flush nothing is acknowledged any more: the node stops (failure()). So it
+//   does
+//      when a snapshot that is being installed cannot be read: its machine is half of one.
 //   3. groups are never looked up through a pointer kept across turns, except in lists that
 //      destroy_group() cleans.
 #pragma once
@@ -34,6 +38,7 @@
 #include "node/group.h"
 #include "node/identity.h"
 #include "node/options.h"
+#include "node/rounds.h"
 #include "node/shell.h"
 #include "node/views.h"
 #include "rpc/calls.h"
@@ -72,6 +77,13 @@ class Node final : public service::Proposer,
   // --------------------------------------------------------------------------
   void propose(const service::Command& command, service::Done done) override;
   void query(const service::Query& query, service::Done done) override;
+  void heartbeat(const service::Query& beat, service::Done done) override;
+  void add_listener(service::AppliedListener& listener) override {
+    listeners_.push_back(&listener);
+  }
+  void remove_listener(service::AppliedListener& listener) override {
+    std::erase(listeners_, &listener);
+  }
   [[nodiscard]] service::LocalRead read_here(GroupId group, service::ServiceId service,
                                              service::ReadMode mode) override;
   [[nodiscard]] uint32_t groups() const override { return identity_.groups; }
@@ -100,6 +112,10 @@ class Node final : public service::Proposer,
   [[nodiscard]] NodeId id() const { return options_.id; }
   [[nodiscard]] const Identity& identity() const { return identity_; }
   [[nodiscard]] const Counters& counters() const { return Shell::counters; }
+  // What this node stamps with. Ends that a client is told, or sets, are by this clock.
+  [[nodiscard]] const env::Clock& clock() const { return Shell::clock; }
+  // How far the machine's wall clock was set away from the time that this node stamps with.
+  [[nodiscard]] Duration clock_behind() const { return Shell::clock.behind(); }
   [[nodiscard]] wal::Stats wal_stats() const { return wal_->stats(); }
   [[nodiscard]] const std::vector<std::string>& recovery_notes() const { return notes_; }
   [[nodiscard]] const Status& failure() const { return failure_; }
@@ -128,6 +144,10 @@ class Node final : public service::Proposer,
     raft::PersistPoint point;
     std::vector<raft::Message> after;
   };
+  struct Active {
+    Group* group;
+    Instant next;  // not to be looked at before
+  };
   struct Slot {
     std::unique_ptr<Group> group;
     uint64_t birth = 0;
@@ -141,7 +161,8 @@ class Node final : public service::Proposer,
   [[nodiscard]] Status load_group(const wal::RecoveredGroup& recovered,
                                   const wal::SnapshotInfo* snapshot);
   [[nodiscard]] Status restore_machine(GroupId id, service::GroupMachine& machine, Stamp& stamp);
-  void begin_founding();
+  // Fails if there is nobody to ask and the log has lost whom it does not name.
+  [[nodiscard]] Status begin_founding(bool groups_unknown);
   void on_founding(NodeId from, std::string_view bytes);
   void write_founding(std::string& out) const;
   void enter_living_cluster();
@@ -160,10 +181,15 @@ class Node final : public service::Proposer,
   void mark_dirty(Group& group) override;
   void when_persisted(Group& group, const raft::PersistPoint& point,
                       std::vector<raft::Message> after) override;
-  [[nodiscard]] bool flushing() const override { return flushing_; }
+  [[nodiscard]] bool hold(Group& group) override;
+  void take_back(GroupId group, const service::BatchCommand& command, service::Done done,
+                 Instant deadline) override;
+  [[nodiscard]] uint64_t join_round() override { return rounds_.join(); }
+  void leave_round(uint64_t round) override { rounds_.leave(round); }
   void on_group_changed(Group& group) override;
   [[nodiscard]] bool begin_snapshot() override;
   void end_snapshot() override { snapshotting_ = false; }
+  void fail(const Status& status) override;
 
   // ForwardRoutes
   [[nodiscard]] bool serve_here(Forwarded& request) override;
@@ -174,14 +200,20 @@ class Node final : public service::Proposer,
   [[nodiscard]] Instant now() override { return Shell::clock.now(); }
 
   void schedule_turn();
+  static void look_ahead(const std::vector<Group*>& groups, size_t i);
   void turn();
   void flush();
   void flushed(const Status& status);
+  void release_held();
+  void activate(Group& group);
+  void deactivate(Group& group);
   void tick();
   void arm_tick();
   void beat();
   void on_heartbeat(NodeId from, std::string_view bytes);
   void tell_observer();
+  void tell_listeners();
+  void forward_read(ForwardKind kind, const service::Query& query, service::Done done);
   void on_peer_changed(NodeId peer);
   void on_raft_message(NodeId from, GroupId group, const Buffer& bytes);
   void on_call(NodeId from, std::string_view request, rpc::Calls::Answer answer);
@@ -196,8 +228,11 @@ class Node final : public service::Proposer,
   uint64_t births_ = 0;
   std::vector<Group*> dirty_;     // get their work() in the next turn
   std::vector<Group*> turning_;   // whose turn it is now; null where destroyed meanwhile
-  std::vector<Group*> active_;    // get ticks
+  std::vector<Active> active_;    // get ticks
+  std::vector<Group*> held_;      // their proposals wait for a flush or a round to end
   std::vector<GroupId> changed_;  // told to the observer after the turn
+  std::vector<service::AppliedListener*> listeners_;
+  std::vector<GroupId> applied_;  // told to the listeners after the turn
   std::vector<NodeId> peers_;
 
   rpc::Outbox outbox_;
@@ -207,9 +242,9 @@ class Node final : public service::Proposer,
 
   std::vector<Waiting> waiting_;  // for the next flush
   std::vector<Waiting> in_flush_;
-  std::vector<NodeId> newborn_;        // founding nodes that have said that they wait as we do
-  bool founding_ = false;              // this node waits for all of the others
-  bool lived_ = false;                 // some group here has had a leader
+  std::vector<NodeId> newborn_;  // founding nodes that have said that they wait as we do
+  bool founding_ = false;        // this node waits for all of the others
+  bool lived_ = false;           // some group here has had a leader
   bool flushing_ = false;
   bool turn_scheduled_ = false;
   bool snapshotting_ = false;
@@ -217,8 +252,10 @@ class Node final : public service::Proposer,
   Instant now_;  // as of the last event; good for deadlines, not for leases
   Instant beat_at_;
   Instant ticked_at_;
-  bool stall_seen_ = false;            // at the last tick, which was therefore put off
+  bool stall_seen_ = false;  // at the last tick, which was therefore put off
   env::TimerId tick_timer_ = env::TimerId::kNone;
+  env::TimerId hold_timer_ = env::TimerId::kNone;
+  Rounds rounds_;
   UniqueFunction<void(GroupId)> observer_;
   UniqueFunction<std::vector<NodeId>(GroupId)> routes_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

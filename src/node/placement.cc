@@ -86,14 +86,19 @@ void Placement::arm() {
   });
 }
 
-const meta::Map* Placement::map() const {
+const meta::State* Placement::state() const {
   const Group* const group = node_.group(meta::kMetaGroup);
   if (group == nullptr) {
     return nullptr;
   }
   const auto* state =
       service::typed<meta::State>(group->machine().service(service::ServiceId::kMeta));
-  return state == nullptr || state->map().settings.cluster_id == 0 ? nullptr : &state->map();
+  return state == nullptr || state->map().settings.cluster_id == 0 ? nullptr : state;
+}
+
+const meta::Map* Placement::map() const {
+  const meta::State* const known = state();
+  return known == nullptr ? nullptr : &known->map();
 }
 
 bool Placement::leads(GroupId group) const {

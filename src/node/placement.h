@@ -66,6 +66,8 @@ class Placement {
 
   // As of this node's copy of group 0; null while it has none. Good until the next turn.
   [[nodiscard]] const service::meta::Map* map() const;
+  // All of it: users and objects too.
+  [[nodiscard]] const service::meta::State* state() const;
   // To the meta group, wherever it is led.
   void propose(const service::meta::Command& command, Done done);
   // Why a group that this node leads is not as wanted, or that it is.

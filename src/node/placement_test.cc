@@ -85,13 +85,6 @@ class TestCluster {
     placement.destroy_after = Duration::seconds(1);
     machine->placement = std::make_unique<Placement>(*machine->node, *machine->clock,
                                                      *machine->timer, placement);
-    // The virtual network does not answer over a link that only the other end asked for, as the
-    // real one does for a node that joins.
-    for (uint32_t n = 1; id.value() > 3 && n <= 6; ++n) {
-      if (NodeId(n) != id) {
-        machine->node->set_peer(NodeId(n), sim::Network::address_of(NodeId(n)));
-      }
-    }
   }
 
   void stop(NodeId id) {
@@ -337,6 +330,27 @@ TEST_F(PlacementTest, a_node_whose_directory_was_lost_votes_only_when_it_has_bee
   ASSERT_TRUE(run_until(Duration::seconds(5), [this] {
     return machines_.at(NodeId(3))->node->identity().suspects.empty();
   })) << "rebuilt, it votes again";
+  EXPECT_EQ(lost(NodeId(3)), "");
+}
+
+TEST_F(PlacementTest, a_lost_directory_is_rebuilt_though_all_its_fellow_founders_were_replaced) {
+  ASSERT_TRUE(settles(Duration::seconds(15))) << unfinished();
+  for (const uint32_t gone : {1u, 2u}) {
+    stop(NodeId(gone));
+    start(NodeId(gone + 3));
+    while (!command(NodeId(3), joining(gone + 3, gone)).ok()) {
+    }
+    removed_.insert(NodeId(gone));
+    ASSERT_TRUE(run_until(Duration::seconds(60), [&] {
+      return map(NodeId(3))->node(NodeId(gone))->state == meta::NodeState::kRemoved;
+    })) << unfinished();
+    ASSERT_TRUE(settles(Duration::seconds(40))) << unfinished();
+  }
+  stop(NodeId(3));
+  machines_.erase(NodeId(3));
+  start(NodeId(3));
+  ASSERT_TRUE(settles(Duration::seconds(40))) << unfinished();
+  EXPECT_EQ(machines_.at(NodeId(3))->node->group_ids().size(), 1u + kGroups);
   EXPECT_EQ(lost(NodeId(3)), "");
 }
 

@@ -2,11 +2,13 @@
 #include "node/proposals.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace quorate::node {
 namespace {
 
 const Status kDisplaced(Code::kUnavailable, "another leader's entry took this one's place");
+const Status kCutOff(Code::kUnknownOutcome, "another leader cut this entry off, and lost office");
 const Status kJumped(Code::kUnknownOutcome, "a snapshot replaced the log before the answer came");
 const Status kLate(Code::kUnknownOutcome, "no answer from the group in time");
 const Status kLateUnstarted(Code::kTimeout, "the group took no proposal in time");
@@ -37,13 +39,23 @@ Buffer Proposals::take_batch() {
 
 void Proposals::proposed(Index index, Term term) {
   ASSERT(!taken_.empty());
-  ASSERT(flights_.empty() || flights_.back().index < index, "a leader's entries rise");
   Flight flight{index, term, std::move(taken_), Instant::never()};
   taken_.clear();
   for (const Pending& pending : flight.commands) {
     flight.earliest = std::min(flight.earliest, pending.deadline);
   }
+  // Back in office with a shorter log: another leader cut off what we had proposed from here on.
+  // Nothing is committed in its place yet, and it may live on in a third log (figure 8), so nobody
+  // knows what becomes of it.
+  std::vector<Pending> cut_off;
+  while (!flights_.empty() && flights_.back().index >= index) {
+    ASSERT(flights_.back().term < term, "a leader's entries rise");
+    std::vector<Pending>& commands = flights_.back().commands;
+    std::move(commands.begin(), commands.end(), std::back_inserter(cut_off));
+    flights_.pop_back();
+  }
   flights_.push_back(std::move(flight));
+  fail(cut_off, kCutOff);
 }
 
 void Proposals::refused(const Status& status) {
@@ -52,10 +64,24 @@ void Proposals::refused(const Status& status) {
   fail(commands, status);
 }
 
+void Proposals::give_back(TakeBack take_back) {
+  const Buffer payload = take_batch();
+  std::vector<Pending> commands = std::move(taken_);
+  taken_.clear();
+  service::BatchReader reader(payload.view());
+  service::BatchCommand command;
+  for (Pending& pending : commands) {
+    const bool is_there = reader.next(command);
+    ASSERT(is_there && pending.done, "a batch holds what was added to it");
+    --pending_;
+    take_back(command, std::move(pending.done), pending.deadline);
+  }
+}
+
 bool Proposals::begin_apply(Index index, Term term) {
   while (!flights_.empty() && flights_.front().index <= index) {
     Flight flight = std::move(flights_.front());
-    flights_.pop_front();
+    flights_.erase(flights_.begin());
     if (flight.index == index && flight.term == term) {
       ASSERT(applying_.empty());
       applying_ = std::move(flight.commands);
@@ -102,7 +128,7 @@ void Proposals::finish() {
 void Proposals::jumped_over(Index index) {
   while (!flights_.empty() && flights_.front().index <= index) {
     Flight flight = std::move(flights_.front());
-    flights_.pop_front();
+    flights_.erase(flights_.begin());
     fail(flight.commands, kJumped);
   }
 }
@@ -157,7 +183,7 @@ void Proposals::fail(std::vector<Pending>& commands, const Status& status) {
 void Proposals::abandon() {
   while (!flights_.empty()) {
     Flight flight = std::move(flights_.front());
-    flights_.pop_front();
+    flights_.erase(flights_.begin());
     fail(flight.commands, kGone);
   }
   if (!open_.empty()) {

@@ -15,7 +15,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <string>
 #include <vector>
 
@@ -41,6 +40,11 @@ class Proposals {
   [[nodiscard]] Buffer take_batch();
   void proposed(Index index, Term term);
   void refused(const Status& status);
+  // Takes the open batch apart: its commands are in no log, and may be proposed elsewhere. The
+  // views of a command are good during the call.
+  using TakeBack =
+      UniqueFunction<void(const service::BatchCommand&, service::Done, Instant deadline)>;
+  void give_back(TakeBack take_back);
 
   // ---- outcomes
   // ----------------------------------------------------------------------------------- Entry
@@ -76,8 +80,8 @@ class Proposals {
   const NodeId node_;
   service::BatchWriter batch_;
   std::vector<Pending> open_;
-  std::vector<Pending> taken_;  // between take_batch() and proposed()
-  std::deque<Flight> flights_;  // by rising index
+  std::vector<Pending> taken_;   // between take_batch() and proposed()
+  std::vector<Flight> flights_;  // by rising index
   std::vector<Pending> applying_;
   std::vector<std::vector<Pending>> spare_;  // emptied vectors, for their capacity
   size_t pending_ = 0;

@@ -53,6 +53,24 @@ TEST_F(ProposalsTest, commands_of_one_batch_are_answered_in_order) {
   EXPECT_EQ(proposals.pending(), 0u);
 }
 
+TEST_F(ProposalsTest, an_open_batch_is_given_back_command_by_command) {
+  add("a", 300);
+  propose(5, 2);
+  add("b", 100);
+  add("c", 200);
+  std::string back;
+  proposals.give_back(
+      [&](const service::BatchCommand& command, service::Done done, Instant deadline) {
+        back += std::string(command.body) + "@" + std::to_string((deadline - at(0)).millis()) + " ";
+        done(Status::success(), "elsewhere", {});
+      });
+  EXPECT_EQ(back, "b@100 c@200 ");
+  EXPECT_EQ(heard, "b=elsewhere c=elsewhere ");
+  EXPECT_EQ(proposals.pending(), 1u);
+  EXPECT_FALSE(proposals.has_batch());
+  EXPECT_TRUE(apply(5, 2, 1));
+}
+
 TEST_F(ProposalsTest, an_entry_of_another_term_at_our_index_means_it_never_happened) {
   add("a");
   propose(5, 2);
@@ -67,6 +85,22 @@ TEST_F(ProposalsTest, a_later_term_ends_everything_proposed_beyond_it) {
   propose(8, 2);
   EXPECT_FALSE(apply(6, 3));
   EXPECT_EQ(heard, "b=unavailable a=unavailable ");
+}
+
+TEST_F(ProposalsTest, what_another_leader_cut_off_is_unknown_when_its_place_is_proposed_again) {
+  add("a");
+  propose(7, 2);
+  add("b");
+  propose(8, 2);
+  add("c");
+  propose(9, 2);
+  add("d");
+  propose(8, 4);  // its log ended at 7 when it came back into office
+  EXPECT_EQ(heard, "c=unknown_outcome b=unknown_outcome ");
+  EXPECT_EQ(proposals.pending(), 2u);
+  EXPECT_TRUE(apply(7, 2, 1)) << "an entry below the cut may still be committed";
+  EXPECT_TRUE(apply(8, 4, 1));
+  EXPECT_EQ(heard, "c=unknown_outcome b=unknown_outcome a=1 d=1 ");
 }
 
 TEST_F(ProposalsTest, an_older_entry_below_ours_decides_nothing) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 namespace quorate::node {
 namespace {
@@ -50,7 +51,7 @@ void Reads::round_failed(uint64_t context) {
 }
 
 void Reads::round_granted(uint64_t context, Index index) {
-  if (context != round_) {
+  if (context != round_ && !MUTANT(stale_round_serves_reads)) {
     return;  // a round that was given up; its reads were asked for anew
   }
   round_ = 0;
@@ -76,7 +77,7 @@ std::vector<WaitingRead> Reads::take_served(Index applied) {
   std::vector<WaitingRead> served;
   while (!granted_.empty() && granted_.front().index <= applied) {
     move_all(granted_.front().reads, served);
-    granted_.pop_front();
+    granted_.erase(granted_.begin());
   }
   return served;
 }

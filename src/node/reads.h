@@ -9,7 +9,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <vector>
 
@@ -67,7 +66,7 @@ class Reads {
   uint64_t round_ = 0;  // context of the round under way; 0 for none
   uint64_t last_round_ = 0;
   Instant round_begun_;
-  std::deque<Granted> granted_;
+  std::vector<Granted> granted_;
   Freshness proven_;  // newest granted point
 };
 

@@ -106,7 +106,7 @@ Status Node::recover() {
   slots_.resize(identity_.groups + 1);
   RETURN_IF_ERROR(load_groups(std::move(opened->groups)));
   if (!identity_.established) {
-    begin_founding();
+    return begin_founding(opened->groups_unknown);
   }
   return Status::success();
 }
@@ -218,6 +218,8 @@ Status Node::restore_machine(GroupId id, service::GroupMachine& machine, Stamp& 
 raft::Options Node::raft_options(GroupId id) const {
   raft::Options result = options_.raft;
   result.id = options_.id;
+  result.cached_bytes_max =
+      std::min(result.cached_bytes_max, limits::kEntryCacheBytesMax / (identity_.groups + 1));
   result.seed = mix64(options_.seed ^ (uint64_t{id.value()} << 32) ^ options_.id.value());
   return result;
 }
@@ -232,7 +234,7 @@ Group& Node::add_group(GroupId id, ReplicaState state) {
   slot.birth = ++births_;
   slot.group =
       std::make_unique<Group>(id, raft_options(id), std::move(state), static_cast<Shell&>(*this));
-  active_.push_back(slot.group.get());
+  activate(*slot.group);
   return *slot.group;
 }
 

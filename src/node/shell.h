@@ -5,13 +5,16 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "base/status.h"
 #include "base/time.h"
-#include "env/clock.h"
+#include "env/steady_clock.h"
 #include "env/timer.h"
 #include "node/counters.h"
 #include "node/options.h"
 #include "raft/message.h"
 #include "raft/ready.h"
+#include "service/batch.h"
+#include "service/proposer.h"
 #include "wal/snapshot_store.h"
 #include "wal/wal.h"
 
@@ -21,11 +24,11 @@ class Group;
 
 class Shell {
  public:
-  Shell(env::Clock& clock_in, env::Timer& timer_in, const Options& options_in)
+  Shell(const env::Clock& clock_in, env::Timer& timer_in, const Options& options_in)
       : clock(clock_in), timer(timer_in), options(options_in) {}
   virtual ~Shell() = default;
 
-  env::Clock& clock;
+  const env::SteadyClock clock;
   env::Timer& timer;
   const Options& options;
   Counters counters;
@@ -39,13 +42,22 @@ class Shell {
   // Calls the group's on_persisted when everything appended to the WAL until now is durable.
   virtual void when_persisted(Group& group, const raft::PersistPoint& point,
                               std::vector<raft::Message> after) = 0;
-  // True while a flush is on its way: what arrives meanwhile makes the next batch.
-  [[nodiscard]] virtual bool flushing() const = 0;
+  // True if the group's proposals should wait, to make a larger batch; then it gets its work() as
+  // soon as they need not.
+  [[nodiscard]] virtual bool hold(Group& group) = 0;
+  // A command that was given to the group while it led here, and is in no log: for its leader.
+  virtual void take_back(GroupId group, const service::BatchCommand& command, service::Done done,
+                         Instant deadline) = 0;
+  // See rounds.h.
+  [[nodiscard]] virtual uint64_t join_round() = 0;
+  virtual void leave_round(uint64_t round) = 0;
   // The role, leader, term or configuration of the group is new.
   virtual void on_group_changed(Group& group) = 0;
   // One snapshot is written at a time on a node; asks for the turn, gives it back.
   [[nodiscard]] virtual bool begin_snapshot() = 0;
   virtual void end_snapshot() = 0;
+  // The disk refuses what this node cannot do without: it acknowledges and applies nothing more.
+  virtual void fail(const Status& status) = 0;
 };
 
 }  // namespace quorate::node

@@ -2,6 +2,7 @@
 #include "node/snapshots.h"
 
 #include "base/codec.h"
+#include "base/mutant.h"
 #include "node/group.h"
 
 namespace quorate::node {
@@ -40,8 +41,11 @@ void SnapshotTaker::start() {
   if (busy() || group_.applied_.none() || !group_.shell_.begin_snapshot()) {
     return;
   }
-  meta_ = {group_.applied_, group_.raft_.term_at(group_.applied_),
-           group_.raft_.config_at(group_.applied_)};
+  Index last = group_.applied_;
+  if (MUTANT(apply_twice_after_snapshot) && last > group_.raft_.first_index()) {
+    last = last.previous();
+  }
+  meta_ = {last, group_.raft_.term_at(last), group_.raft_.config_at(last)};
   Result<std::unique_ptr<wal::SnapshotWriter>> writer =
       group_.shell_.snapshots().create(info_of(group_.id_, meta_));
   if (!writer.ok()) {
@@ -184,15 +188,16 @@ void SnapshotInstaller::store(const raft::SnapshotWrite& write, Instant now) {
     group_.raft_.on_snapshot_failed(write.snapshot, now);
     return;
   }
-  begin_restore(write.snapshot);
+  if (!begin_restore(write.snapshot)) {
+    group_.raft_.on_snapshot_failed(write.snapshot, now);
+  }
 }
 
-void SnapshotInstaller::begin_restore(const raft::SnapshotMeta& meta) {
+bool SnapshotInstaller::begin_restore(const raft::SnapshotMeta& meta) {
   Result<std::unique_ptr<wal::SnapshotReader>> reader =
       group_.shell_.snapshots().newest(group_.id_);
   if (!reader.ok() || (*reader)->info().index != meta.index) {
-    group_.raft_.on_snapshot_failed(meta, group_.shell_.clock.now());
-    return;
+    return false;
   }
   group_.taker_.abandon();
   meta_ = meta;
@@ -201,23 +206,24 @@ void SnapshotInstaller::begin_restore(const raft::SnapshotMeta& meta) {
   stamp_bytes_.clear();
   group_.machine_->restore_begin();
   step();
+  return true;
 }
 
 void SnapshotInstaller::step() {
   Result<std::string> piece = reader_->read(offset_, group_.shell_.options.snapshot_step_bytes);
-  if (!piece.ok() && ++attempts_ < kRestoreAttempts) {
-    // The file may have been replaced under its name by an equal one: read that, from its start.
-    begin_restore(meta_);
-    return;
-  }
   if (!piece.ok()) {
-    finish(piece.status());
+    // The file may have been replaced under its name by an equal one: read that, from its start.
+    if (++attempts_ < kRestoreAttempts && begin_restore(meta_)) {
+      return;
+    }
+    group_.shell_.fail(Status(piece.status().code(),
+                              "a snapshot that is being installed cannot be "
+                              "read: " +
+                                  piece.status().message()));
     return;
   }
   if (piece->empty()) {
-    finish(stamp_bytes_.size() == kStampBytes
-               ? group_.machine_->restore_end()
-               : Status(Code::kCorrupted, "the snapshot ends before its stamp"));
+    finish();
     return;
   }
   offset_ += piece->size();
@@ -227,11 +233,9 @@ void SnapshotInstaller::step() {
     stamp_bytes_.append(rest.substr(0, take));
     rest.remove_prefix(take);
   }
-  const Status status = group_.machine_->restore_piece(rest);
-  if (!status.ok()) {
-    finish(status);
-    return;
-  }
+  // Whole files were checked before; a machine that cannot take one would diverge if it went on.
+  const Status taken = group_.machine_->restore_piece(rest);
+  ASSERT(taken.ok(), taken.message().c_str());
   group_.shell_.timer.defer([this, alive = alive_] {
     if (*alive && busy()) {
       step();
@@ -239,14 +243,16 @@ void SnapshotInstaller::step() {
   });
 }
 
-void SnapshotInstaller::finish(const Status& status) {
+void SnapshotInstaller::finish() {
+  ASSERT(stamp_bytes_.size() == kStampBytes, "the snapshot ends before its stamp");
+  const Status ended = group_.machine_->restore_end();
+  ASSERT(ended.ok(), ended.message().c_str());
   reader_.reset();
   attempts_ = 0;
   const Instant now = group_.shell_.clock.now();
-  // Whole files were checked before; a machine that cannot read one would diverge if it went on.
-  ASSERT(status.ok(), status.message().c_str());
   group_.stamp_ = Reader(stamp_bytes_).stamp();
   group_.applied_ = meta_.index;
+  group_.due_known_ = false;
   group_.commit_ = std::max(group_.commit_, meta_.index);
   group_.proposals_.jumped_over(meta_.index);
   group_.shell_.wal().compact(group_.id_, meta_.index, meta_.term);

@@ -71,13 +71,15 @@ class SnapshotInstaller {
   explicit SnapshotInstaller(Group& group) : group_(group) {}
   ~SnapshotInstaller();
   void store(const raft::SnapshotWrite& write, Instant now);
-  // While the machine is being rebuilt it answers nothing and applies nothing.
+  // While the machine is being rebuilt it answers nothing and applies nothing; nor does it ever
+  // again if the disk cannot be read, which fails the node.
   [[nodiscard]] bool busy() const { return reader_ != nullptr; }
 
  private:
-  void begin_restore(const raft::SnapshotMeta& meta);
+  // False if the snapshot is not there any more.
+  [[nodiscard]] bool begin_restore(const raft::SnapshotMeta& meta);
   void step();
-  void finish(const Status& status);
+  void finish();
 
   Group& group_;
   raft::SnapshotMeta meta_;

@@ -63,6 +63,7 @@ struct FileState {
   bool open = true;        // the File exists
   bool scheduled = false;  // in the engine's list for the coming disk phase
   bool syncing = false;    // a sync of `running` is with the kernel
+  bool small = false;      // ... and tells how fast the disk is (SyncPace)
   Instant sync_began;
 };
 

@@ -26,9 +26,14 @@ class SyncPace {
   // Fast syncs in a row before the disk is trusted, at first and after a slow one.
   static constexpr int kProofs = 32;
 
-  [[nodiscard]] bool may_block(size_t batch_bytes) const {
-    return proofs_ >= kProofs && batch_bytes <= kSmallBytesMax;
+  [[nodiscard]] static constexpr bool small(size_t batch_bytes) {
+    return batch_bytes <= kSmallBytesMax;
   }
+  [[nodiscard]] bool may_block(size_t batch_bytes) const {
+    return proofs_ >= kProofs && small(batch_bytes);
+  }
+  // How long the sync of a small batch took. What a large one takes says nothing about the next
+  // small one.
   void took(Duration duration) {
     if (duration > kFastMax) {
       proofs_ = 0;

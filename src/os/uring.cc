@@ -145,6 +145,7 @@ void UringEngine::start(const std::shared_ptr<FileState>& file, bool alone) {
   }
   ++counters_.syncs;
   file->sync_began = loop_.clock().now();
+  file->small = SyncPace::small(bytes);
   if (in_loop_ && alone && pace_.may_block(bytes)) {
     sync_in_loop(file);
   } else {
@@ -211,7 +212,9 @@ void UringEngine::complete(FileState& file, int result) {
   if (result == -EINTR || result == -EAGAIN) {
     result = ::fdatasync(file.descriptor) == 0 ? 0 : -errno;
   }
-  pace_.took(loop_.clock().now() - file.sync_began);
+  if (file.small) {
+    pace_.took(loop_.clock().now() - file.sync_began);
+  }
   file.finish_sync(result >= 0 ? Status() : failure_of("sync " + file.path, -result));
 }
 

@@ -33,14 +33,20 @@ bool Node::Core::may_stand() const {
          (receiving == nullptr || !receiving->last);
 }
 
-// A log that may lack what it once acknowledged must not decide who leads.
+// Who leads must have every entry that it once acknowledged, and be able to read it.
 bool Node::Core::trusted() const {
   return (!suspect && !log.has_holes()) || MUTANT(hole_votes);
 }
 
+// Who votes must know where its log ends, for the vote goes to a log that reaches as far. A hole
+// before the end takes nothing from that (decision 014); but the last entry itself must be there.
+bool Node::Core::may_vote() const {
+  return (!suspect && !log.end_lost()) || MUTANT(hole_votes);
+}
+
 bool Node::Core::heard_leader() const {
   return std::holds_alternative<Leader>(role) || is_quiet() ||
-         now < contact + options.election_timeout_min;
+         (now < contact + options.election_timeout_min && !MUTANT(votes_while_led));
 }
 
 bool Node::Core::up_to_date(const Message& message) const {
@@ -136,7 +142,7 @@ void Node::Core::record_vote(NodeId from, bool granted) {
 }
 
 void Node::Core::on_pre_vote(const Message& message) {
-  const bool granted = message.term > term && trusted() && !heard_leader() && up_to_date(message);
+  const bool granted = message.term > term && may_vote() && !heard_leader() && up_to_date(message);
   notice_doubt(message);
   Message answer = make(MessageKind::kPreVoteAnswer, message.from);
   answer.term = granted ? message.term : term;
@@ -156,7 +162,7 @@ void Node::Core::notice_doubt(const Message& message) {
 void Node::Core::on_vote(const Message& message) {
   ASSERT(message.term == term);
   const bool free = vote == message.from || (vote.none() && known_leader().none());
-  const bool granted = free && trusted() && up_to_date(message) &&
+  const bool granted = free && may_vote() && up_to_date(message) &&
                        (message.flag || !heard_leader());
   if (granted && vote.none()) {
     vote = message.from;

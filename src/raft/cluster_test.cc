@@ -36,8 +36,8 @@ Restored Disk::restored() const {
   Restored restored;
   restored.hard_state = state;
   restored.snapshot = snapshot;
-  restored.last = log.empty() ? snapshot.index
-                              : std::max(snapshot.index, Index(log.rbegin()->first));
+  restored.last =
+      log.empty() ? snapshot.index : std::max(snapshot.index, Index(log.rbegin()->first));
   restored.terms.push_back({snapshot.index, snapshot.term});
   for (const auto& [index, entry] : log) {
     if (index <= snapshot.index.value()) {
@@ -103,6 +103,7 @@ void Cluster::start(uint32_t id) {
   replica.written = replica.durable;
   replica.machine = Machine();
   replica.machine.restore(replica.durable.image);
+  replica.told = Index();
   replica.options.seed = mix64(id * 1000 + ++replica.restarts);
   replica.node = std::make_unique<Node>(replica.options, replica.durable.restored(), now);
   replica.role = Role::kFollower;
@@ -148,7 +149,8 @@ void Cluster::handle(uint32_t id, Ready ready) {
     replica.unsynced.push_back({ready.hard_state, std::move(ready.entries),
                                 std::move(ready.after_persist), ready.persist_through});
   }
-  apply(id, ready.commit);
+  replica.told = std::max(replica.told, ready.commit);
+  apply(id);
   for (const ReadReady& read : ready.reads) {
     replica.reads.push_back(read);
   }
@@ -200,17 +202,19 @@ void Cluster::persist(uint32_t id) {
   }
 }
 
-void Cluster::apply(uint32_t id, Index commit) {
+void Cluster::apply(uint32_t id) {
   Replica& replica = at(id);
   Machine& machine = replica.machine;
-  if (replica.options.witness) {
+  if (replica.options.witness || lazy.contains(id)) {
     return;
   }
-  while (machine.applied < commit) {
+  while (machine.applied < replica.told) {
     const Index index = machine.applied.next();
     const Entry* cached = replica.node->entry_at(index);
-    ASSERT(cached != nullptr || (replica.written.log.contains(index.value()) &&
-                                 !replica.written.lost.contains(index.value())),
+    if (cached == nullptr && replica.written.lost.contains(index.value())) {
+      break;  // raft knows, and has it found again
+    }
+    ASSERT(cached != nullptr || replica.written.log.contains(index.value()),
            "what is to be applied can be read");
     const Entry entry = cached != nullptr ? *cached : replica.written.log.at(index.value());
     machine.apply(entry);
@@ -276,8 +280,7 @@ void Cluster::serve_log(uint32_t id, const LogRead& read) {
 void Cluster::serve_snapshot(uint32_t id, const SnapshotRead& read) {
   Replica& replica = at(id);
   const Disk& disk = replica.durable;
-  if (disk.snapshot.index.none() ||
-      (!read.index.none() && read.index != disk.snapshot.index) ||
+  if (disk.snapshot.index.none() || (!read.index.none() && read.index != disk.snapshot.index) ||
       read.offset > disk.image.size()) {
     return replica.node->on_snapshot_read_failed(read.peer, now);
   }
@@ -345,8 +348,8 @@ void Cluster::take_snapshot(uint32_t id, Index index) {
 void Cluster::deliver(Message message) {
   const uint32_t from = message.from.value();
   const uint32_t to = message.to.value();
-  const bool dropped = cuts.contains({from, to}) || !replicas.contains(to) ||
-                       at(to).node == nullptr;
+  const bool dropped =
+      cuts.contains({from, to}) || !replicas.contains(to) || at(to).node == nullptr;
   if (trace) {
     say(render(message) + (dropped ? " (lost)" : ""));
   }
@@ -413,16 +416,25 @@ uint32_t Cluster::leader() const {
 }
 
 std::string render(const Message& message) {
-  static const char* kNames[] = {"?",           "pre-vote",         "pre-vote-answer",
-                                 "vote",        "vote-answer",      "append",
-                                 "append-answer", "heartbeat",      "heartbeat-answer",
-                                 "read-index",  "read-index-answer", "timeout-now",
-                                 "snapshot",    "snapshot-answer",  "repair",
+  static const char* kNames[] = {"?",
+                                 "pre-vote",
+                                 "pre-vote-answer",
+                                 "vote",
+                                 "vote-answer",
+                                 "append",
+                                 "append-answer",
+                                 "heartbeat",
+                                 "heartbeat-answer",
+                                 "read-index",
+                                 "read-index-answer",
+                                 "timeout-now",
+                                 "snapshot",
+                                 "snapshot-answer",
+                                 "repair",
                                  "repair-answer"};
-  std::string out = std::to_string(message.from.value()) + "->" +
-                    std::to_string(message.to.value()) + " " +
-                    kNames[static_cast<size_t>(message.kind)] + " term " +
-                    std::to_string(message.term.value());
+  std::string out =
+      std::to_string(message.from.value()) + "->" + std::to_string(message.to.value()) + " " +
+      kNames[static_cast<size_t>(message.kind)] + " term " + std::to_string(message.term.value());
   const auto field = [&](const char* name, uint64_t value) {
     if (value != 0) {
       out += std::string(" ") + name + " " + std::to_string(value);
@@ -433,8 +445,8 @@ std::string render(const Message& message) {
   field("commit", message.commit.value());
   field("hint", message.hint_index.value());
   field("hint_term", message.hint_term.value());
-  if (!message.snapshot.index.none()) {
-    field("snapshot", message.snapshot.index.value());
+  if (!message.snapshot.empty()) {
+    field("snapshot", message.snapshot->index.value());
     field("offset", message.offset);
     field("bytes", message.data.size());
   } else if (message.kind == MessageKind::kSnapshotAnswer) {

@@ -20,11 +20,11 @@ namespace quorate::raft::testing {
 struct Disk {
   HardState state;
   SnapshotMeta snapshot;
-  std::string image;                 // the snapshot's bytes
-  std::map<uint64_t, Entry> log;     // lost entries too: their terms are known
+  std::string image;              // the snapshot's bytes
+  std::map<uint64_t, Entry> log;  // lost entries too: their terms are known
   std::set<uint64_t> lost;
   bool suspect = false;
-  SnapshotMeta incoming;             // a snapshot on its way in
+  SnapshotMeta incoming;  // a snapshot on its way in
   std::string incoming_bytes;
 
   void write(const std::vector<Entry>& entries);
@@ -53,14 +53,15 @@ struct Machine {
 struct Replica {
   Options options;
   Config initial;
-  std::unique_ptr<Node> node;        // null: crashed
+  std::unique_ptr<Node> node;  // null: crashed
   Disk written;
   Disk durable;
   std::deque<Unsynced> unsynced;
   std::deque<std::function<void()>> io;  // snapshot work that the owner has not yet done
   Machine machine;
+  Index told;  // the machine is to apply through here
   std::set<uint64_t> waiting_reads;
-  std::vector<ReadReady> reads;      // waiting for the machine to get there
+  std::vector<ReadReady> reads;  // waiting for the machine to get there
   Role role = Role::kFollower;
   Term term;
   uint64_t restarts = 0;
@@ -71,7 +72,8 @@ class Cluster {
   Instant now = Instant::from_nanos(1'000'000'000);
   bool auto_persist = true;
   bool auto_io = true;
-  std::set<uint32_t> slow;           // their disks wait to be told, whatever auto_persist says
+  std::set<uint32_t> slow;  // their disks wait to be told, whatever auto_persist says
+  std::set<uint32_t> lazy;  // their machines apply nothing
   bool trace = false;
   bool check = true;
   std::map<uint32_t, Replica> replicas;
@@ -87,6 +89,8 @@ class Cluster {
   [[nodiscard]] Node& node(uint32_t id);
   void start(uint32_t id);
   void crash(uint32_t id);
+  // Applies what the replica was told to, as far as it can be read.
+  void apply(uint32_t id);
   // Works through every Ready of the replica.
   void drain(uint32_t id);
   bool persist_one(uint32_t id);
@@ -106,7 +110,6 @@ class Cluster {
 
  private:
   void handle(uint32_t id, Ready ready);
-  void apply(uint32_t id, Index commit);
   void serve_log(uint32_t id, const LogRead& read);
   void serve_snapshot(uint32_t id, const SnapshotRead& read);
   void store_piece(uint32_t id, const SnapshotWrite& piece);

@@ -57,21 +57,23 @@ struct Candidate {
 struct Transfer {
   NodeId target;
   Instant expires;
-  bool sent = false;    // TimeoutNow is out
+  bool sent = false;  // TimeoutNow is out
 };
 
 struct Leader {
-  std::vector<Progress> peers;        // sorted by node; without this one
+  std::vector<Progress> peers;  // sorted by node; without this one
   ReadQueue reads;
   Rounds rounds;
   Instant heartbeat_at;
   Instant lease_until;
-  Instant busy_at;                    // of the last proposal or unrest: quiet comes later
+  Instant check_at;                      // a quorum was heard too lately to step down before this
+  Instant beat_at;                       // of the last round of heartbeats
+  Instant busy_at;                       // of the last proposal or unrest: quiet comes later
   Instant notice_at = Instant::never();  // when to tell a new commit index that no append carried
-  Index first;                        // its first entry, of its own term
+  Index first;                           // its first entry, of its own term
   size_t uncommitted_bytes = 0;
-  Transfer transfer;                  // target zero: none
-  bool lease_given_up = false;        // for the rest of the term
+  Transfer transfer;            // target zero: none
+  bool lease_given_up = false;  // for the rest of the term
   bool quiet = false;
 };
 
@@ -135,6 +137,7 @@ struct Node::Core {
   void arm_election();
   [[nodiscard]] bool may_stand() const;
   [[nodiscard]] bool trusted() const;
+  [[nodiscard]] bool may_vote() const;
   [[nodiscard]] bool heard_leader() const;
   [[nodiscard]] bool up_to_date(const Message& message) const;
   [[nodiscard]] bool only_voter() const;
@@ -174,7 +177,10 @@ struct Node::Core {
   [[nodiscard]] const Leader& lead() const { return std::get<Leader>(role); }
   void become_leader();
   void tick_leader();
+  void tell_commit();
   void begin_round();
+  [[nodiscard]] bool appends_make_round() const;
+  void begin_append_round();
   void heartbeat(Progress& peer, uint64_t round, bool quiet);
   [[nodiscard]] bool may_go_quiet() const;
   void go_quiet();
@@ -198,6 +204,7 @@ struct Node::Core {
   [[nodiscard]] Status may_propose(size_t bytes) const;
   [[nodiscard]] Result<Index> propose(EntryKind kind, Stamp at, Buffer payload);
   void append_own(EntryKind kind, Stamp at, Buffer payload);
+  [[nodiscard]] bool wants_pump(const Progress& peer) const;
   void pump_all();
   void pump(Progress& peer);
   void send_append(Progress& peer, std::vector<Entry> entries);
@@ -222,6 +229,7 @@ struct Node::Core {
   void on_snapshot_read_failed(NodeId peer);
   void on_snapshot_answer(const Message& message);
   void on_snapshot(Message& message);
+  [[nodiscard]] bool hole_ahead(Index last) const;
   void answer_snapshot(const SnapshotMeta& meta, uint64_t offset, bool done);
   void on_snapshot_written(const SnapshotMeta& meta, uint64_t offset_next);
   void on_snapshot_installed(const SnapshotMeta& meta);
@@ -240,26 +248,26 @@ struct Node::Core {
   NodeId vote;
   Index commit;
   Index applied;
-  Index commit_told;                 // of the last Ready
-  Index commit_saved;                // of the last hard state
+  Index commit_told;   // of the last Ready
+  Index commit_saved;  // of the last hard state
   std::variant<Follower, Candidate, Leader> role;
-  Instant now;                       // the newest that any call brought
-  Instant contact;                   // of a leader's last word; votes are refused for a while
+  Instant now;      // the newest that any call brought
+  Instant contact;  // of a leader's last word; votes are refused for a while
   Instant election_deadline;
   Instant repair_at = Instant::never();
-  Stamp stamp;                       // of the newest entry seen
+  Stamp stamp;  // of the newest entry seen
   Prng prng;
-  int greatest_priority = 0;         // among those who could win instead of us
+  int greatest_priority = 0;  // among those who could win instead of us
   bool suspect = false;
-  bool state_dirty = false;          // term or vote is not yet in a Ready
-  bool pump_due = false;             // the leader may have something to send
+  bool state_dirty = false;  // term or vote is not yet in a Ready
+  bool pump_due = false;     // the leader may have something to send
   uint64_t ready_number = 0;
-  uint64_t state_number = 0;         // of the Ready that carried the newest term and vote
+  uint64_t state_number = 0;  // of the Ready that carried the newest term and vote
   uint64_t persisted_number = 0;
   uint64_t asked_number = 0;
-  uint64_t context_max = 0;          // of reads asked here: a greater one cannot be a retry
+  uint64_t context_max = 0;  // of reads asked here: a greater one cannot be a retry
   std::unique_ptr<Receiving> receiving;
-  std::unique_ptr<Ready> outbox;     // made when there is something to say
+  std::unique_ptr<Ready> outbox;  // made when there is something to say
   std::vector<Serving> serving;
 };
 

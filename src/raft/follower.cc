@@ -67,7 +67,8 @@ bool Node::Core::agrees(const Message& message) const {
   if (!log.holes().empty() && previous >= log.holes().front().first) {
     return false;  // the leader must begin where the loss began
   }
-  return previous < log.base() || log.term_at(previous) == message.log_term;
+  return previous < log.base() || log.term_at(previous) == message.log_term ||
+         MUTANT(appends_without_agreeing);
 }
 
 void Node::Core::accept(Message& message) {
@@ -240,9 +241,9 @@ void Node::Core::expire_reads() {
 // A replica that cannot read some of its entries gets them back from its peers. It knows their
 // index and term, and two entries with the same index and term are the same entry (log matching),
 // so any peer's copy will do, whoever leads, and even while nobody can lead. Until they are back
-// and durable the replica neither votes nor stands nor counts beyond the hole: if a majority lost
-// its copies of an acknowledged entry, the group waits for the one that has it rather than elect a
-// leader without it.
+// and durable the replica does not stand and does not count beyond the hole, and it votes only for
+// a log that reaches as far as its own: if a majority lost its copies of an acknowledged entry, the
+// group waits for the one that has it rather than elect a leader without it.
 
 void Node::Core::ask_for_repair() {
   if (log.holes().empty()) {

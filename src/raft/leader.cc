@@ -5,6 +5,12 @@
 #include "raft/core.h"
 
 namespace quorate::raft {
+namespace {
+
+// While appends keep a group together, every so many intervals there are heartbeats all the same.
+constexpr int kBeatsSpared = 4;
+
+}  // namespace
 
 void Node::Core::become_leader() {
   ASSERT(may_stand());
@@ -12,6 +18,7 @@ void Node::Core::become_leader() {
   Leader& leader = role.emplace<Leader>();
   leader.first = log.last().next();
   leader.busy_at = now;
+  leader.beat_at = now;
   leader.rounds.begin(now);
   leader.heartbeat_at = now + options.heartbeat_interval;
   sync_peers();
@@ -32,18 +39,30 @@ void Node::Core::tick_leader() {
   if (leader.quiet) {
     return;
   }
-  if (now - quorum_heard() >= options.election_timeout_max) {
-    return become_follower(term, NodeId());
+  if (now >= leader.check_at) {
+    // Reckoned anew only here: hearing more of the followers can but put it off.
+    leader.check_at = quorum_heard() + options.election_timeout_max;
+    if (now >= leader.check_at) {
+      return become_follower(term, NodeId());
+    }
   }
   if (now >= leader.heartbeat_at) {
     return may_go_quiet() ? go_quiet() : begin_round();
   }
   if (now >= leader.notice_at) {
-    leader.notice_at = Instant::never();
-    for (Progress& peer : leader.peers) {
-      if (peer.commit_sent < commit) {
-        heartbeat(peer, 0, false);
-      }
+    tell_commit();
+  }
+}
+
+void Node::Core::tell_commit() {
+  auto* const leader = std::get_if<Leader>(&role);
+  if (leader == nullptr || leader->quiet) {
+    return;
+  }
+  leader->notice_at = Instant::never();
+  for (Progress& peer : leader->peers) {
+    if (peer.commit_sent < commit) {
+      heartbeat(peer, 0, false);
     }
   }
 }
@@ -54,12 +73,36 @@ void Node::Core::begin_round() {
   Leader& leader = lead();
   const uint64_t round = leader.rounds.begin(now);
   leader.reads.assign(round);
+  leader.beat_at = now;
   leader.heartbeat_at = now + options.heartbeat_interval;
   leader.notice_at = Instant::never();
   for (Progress& peer : leader.peers) {
     heartbeat(peer, round, false);
   }
   settle_rounds();
+}
+
+// Appends that are about to go to everybody prove as much as heartbeats when they are answered, so
+// they make a round of their own, and the next heartbeats are put off. Not for ever: heartbeats
+// also tell how the followers are. And not where a follower was silent for an interval: it answers
+// heartbeats at once, but appends only when its disk has them.
+bool Node::Core::appends_make_round() const {
+  const Leader& leader = lead();
+  if (leader.peers.empty() || now - leader.beat_at >= options.heartbeat_interval * kBeatsSpared) {
+    return false;
+  }
+  return std::all_of(leader.peers.begin(), leader.peers.end(), [&](const Progress& peer) {
+    return peer.flow == Flow::kReplicate && peer.next <= log.last() &&
+           peer.next >= log.cached_from() && peer.may_append(options) &&
+           now - peer.heard < options.heartbeat_interval;
+  });
+}
+
+void Node::Core::begin_append_round() {
+  Leader& leader = lead();
+  (void)leader.rounds.begin(now);
+  leader.heartbeat_at = now + options.heartbeat_interval;
+  leader.notice_at = Instant::never();
 }
 
 // A round of zero asks for no answer.
@@ -95,8 +138,10 @@ void Node::Core::settle_rounds() {
   });
   const uint64_t round = std::min(reached, leader.rounds.newest());
   const Duration lease =
-      options.election_timeout_min * (1000 - options.lease_margin_per_mille) / 1000;
-  leader.lease_until = leader.rounds.sent_at(round) + lease;
+      options.election_timeout_min *
+      (1000 - (MUTANT(lease_ignores_drift) ? 0 : options.lease_margin_per_mille)) / 1000;
+  leader.lease_until =
+      (MUTANT(lease_from_the_answer) ? now : leader.rounds.sent_at(round)) + lease;
   answer_reads(leader.reads.confirmed(round), true);
 }
 
@@ -130,7 +175,7 @@ void Node::Core::on_heartbeat_answer(const Message& message) {
     send_append(peer, {});  // nothing moved for a round: if appends were lost, this is refused
   }
   peer.heartbeat_match = peer.match;
-  pump_due = true;
+  pump_due = pump_due || wants_pump(peer);
   if (leader.quiet && (message.index < log.last() || message.commit < log.last())) {
     wake();
   }
@@ -165,7 +210,8 @@ void Node::Core::go_quiet() {
 
 bool Node::Core::lease_valid(Instant at) const {
   const auto* leader = std::get_if<Leader>(&role);
-  if (leader == nullptr || !options.lease_reads || commit < leader->first) {
+  if (leader == nullptr || !options.lease_reads ||
+      (commit < leader->first && !MUTANT(reads_before_own_entry))) {
     return false;
   }
   if (leader->lease_given_up && !MUTANT(transfer_keeps_lease)) {

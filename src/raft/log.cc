@@ -291,6 +291,12 @@ Index Log::whole() const {
   return end;
 }
 
+bool Log::end_lost() const {
+  return (!holes_.empty() && holes_.back().last == last_) ||
+         std::any_of(filling_.begin(), filling_.end(),
+                     [&](const Filling& filling) { return filling.index == last_; });
+}
+
 void Log::lose(Hole hole) {
   hole.first = std::max(hole.first, base_.next());
   hole.last = std::min(hole.last, persisted_);

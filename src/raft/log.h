@@ -87,6 +87,8 @@ class Log {
   [[nodiscard]] const std::vector<Hole>& holes() const { return holes_; }
   // The last index before the first entry after `applied` that the owner cannot read.
   [[nodiscard]] Index readable_after(Index applied) const;
+  // The last entry is in a hole, or found again and not yet durable.
+  [[nodiscard]] bool end_lost() const;
   // The last index before the first hole, found again or not.
   [[nodiscard]] Index whole() const;
   void lose(Hole hole);

@@ -52,6 +52,7 @@ void Node::Core::sync_peers() {
     fresh.heard = now;
   }
   leader.peers = std::move(peers);
+  leader.check_at = now;  // other voters, another quorum
   if (!leader.transfer.target.none() && !is_voter(configs.newest(), leader.transfer.target)) {
     leader.transfer = Transfer();
   }
@@ -69,7 +70,8 @@ void Node::Core::leave_joint_when_committed() {
 // The members learn that the change is committed, and the best of them need not wait for a
 // timeout to take over.
 void Node::Core::step_down_if_removed() {
-  if (is_voter(configs.newest(), options.id) || configs.newest_index() > commit) {
+  if (is_voter(configs.newest(), options.id) || configs.newest_index() > commit ||
+      MUTANT(removed_leader_stays)) {
     return;
   }
   const Progress* heir = nullptr;

@@ -46,8 +46,8 @@ uint32_t fields_of(const Message& message) {
          bit(!message.hint_index.none(), kHintIndex) | bit(!message.hint_term.none(), kHintTerm) |
          bit(message.context != 0, kContext) | bit(message.offset != 0, kOffset) |
          bit(message.reject, kReject) | bit(message.flag, kFlag) |
-         bit(!message.entries.empty(), kEntries) |
-         bit(message.snapshot != SnapshotMeta(), kSnapshotMeta) | bit(!message.data.empty(), kData);
+         bit(!message.entries.empty(), kEntries) | bit(!message.snapshot.empty(), kSnapshotMeta) |
+         bit(!message.data.empty(), kData);
 }
 
 template <class Position>
@@ -221,9 +221,9 @@ void encode(const Message& message, std::string& bytes) {
     encode_entries(message.entries, out);
   }
   if ((fields & kSnapshotMeta) != 0) {
-    out.id(message.snapshot.index);
-    out.id(message.snapshot.term);
-    encode(message.snapshot.config, out);
+    out.id(message.snapshot->index);
+    out.id(message.snapshot->term);
+    encode(message.snapshot->config, out);
   }
   if ((fields & kData) != 0) {
     out.bytes(message.data.view());
@@ -249,9 +249,10 @@ Result<Message> decode_message(const Buffer& frame) {
     message.entries = decode_entries(in, frame);
   }
   if ((fields & kSnapshotMeta) != 0) {
-    message.snapshot.index = read_position<Index>(in);
-    message.snapshot.term = read_position<Term>(in);
-    message.snapshot.config = decode_config(in);
+    SnapshotMeta& meta = message.snapshot.value();
+    meta.index = read_position<Index>(in);
+    meta.term = read_position<Term>(in);
+    meta.config = decode_config(in);
   }
   if ((fields & kData) != 0) {
     const std::string_view data = in.bytes();

@@ -5,8 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/codec.h"
@@ -38,6 +40,44 @@ enum class MessageKind : uint8_t {
   kRepairAnswer = 15,    // entries, from any replica that has them at a committed index; commit
 };
 
+// A field that few messages carry: a pointer in all the others, which are made, moved and dropped
+// by the hundred thousand.
+template <class T>
+class Boxed {
+ public:
+  Boxed() = default;
+  Boxed(const Boxed& other) : box_(other.empty() ? nullptr : std::make_unique<T>(*other)) {}
+  Boxed(Boxed&& other) noexcept = default;
+  Boxed& operator=(Boxed other) noexcept {
+    box_ = std::move(other.box_);
+    return *this;
+  }
+  Boxed& operator=(T value) {
+    box_ = std::make_unique<T>(std::move(value));
+    return *this;
+  }
+  ~Boxed() = default;
+
+  [[nodiscard]] bool empty() const { return box_ == nullptr; }
+  // Before: not empty.
+  [[nodiscard]] const T& operator*() const { return *box_; }
+  [[nodiscard]] const T* operator->() const { return box_.get(); }
+  // Made where there was none.
+  [[nodiscard]] T& value() {
+    if (empty()) {
+      box_ = std::make_unique<T>();
+    }
+    return *box_;
+  }
+
+  bool operator==(const Boxed& other) const {
+    return empty() || other.empty() ? empty() == other.empty() : *box_ == *other.box_;
+  }
+
+ private:
+  std::unique_ptr<T> box_;
+};
+
 struct Message {
   MessageKind kind = MessageKind::kHeartbeat;
   NodeId from;
@@ -53,7 +93,7 @@ struct Message {
   bool reject = false;
   bool flag = false;
   std::vector<Entry> entries;
-  SnapshotMeta snapshot;
+  Boxed<SnapshotMeta> snapshot;
   Buffer data;
 };
 

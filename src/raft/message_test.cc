@@ -50,10 +50,10 @@ Message any_message(Prng& random) {
   message.flag = random.chance(1, 2);
   message.entries = some_entries(random);
   if (random.chance(1, 3)) {
-    message.snapshot.index = Index(maybe());
-    message.snapshot.term = Term(maybe());
-    message.snapshot.config.voters = some_nodes(random, 1);
-    message.snapshot.config.learners = some_nodes(random, 10);
+    message.snapshot.value().index = Index(maybe());
+    message.snapshot.value().term = Term(maybe());
+    message.snapshot.value().config.voters = some_nodes(random, 1);
+    message.snapshot.value().config.learners = some_nodes(random, 10);
     message.data = Buffer::take(std::string(random.below(1000), 'd'));
   }
   return message;

@@ -14,7 +14,7 @@ Node::Core::Core(const Options& options_in, Restored restored, Instant start)
       log(restored),
       configs(restored.snapshot.index, restored.snapshot.config),
       term(restored.hard_state.term),
-      vote(restored.hard_state.vote),
+      vote(MUTANT(restart_forgets_vote) ? NodeId() : restored.hard_state.vote),
       commit(restored.hard_state.commit),
       applied(restored.snapshot.index),
       commit_told(applied),
@@ -32,7 +32,7 @@ Node::Core::Core(const Options& options_in, Restored restored, Instant start)
   }
   // A term on disk means that this replica may have answered a leader whose lease still runs: it
   // stays loyal for one timeout. Numbers of questions from before the restart must not come again.
-  if (term.none() || MUTANT(vote_twice_after_restart)) {
+  if (term.none() || MUTANT(restart_forgets_loyalty)) {
     contact = start - options.election_timeout_max;
   }
   asked_number = mix64(options.seed ^ static_cast<uint64_t>(start.nanos())) >> 16;
@@ -190,8 +190,7 @@ Instant Node::Core::deadline() const {
   Instant next = repair_at;
   if (const auto* leader = std::get_if<Leader>(&role)) {
     if (!leader->quiet) {
-      next = std::min({next, leader->heartbeat_at, leader->notice_at,
-                       quorum_heard() + options.election_timeout_max});
+      next = std::min({next, leader->heartbeat_at, leader->notice_at, leader->check_at});
     }
     if (!leader->transfer.target.none()) {
       next = std::min(next, leader->transfer.expires);
@@ -239,7 +238,7 @@ void Node::Core::append(Entry entry) {
 void Node::Core::truncate(Index keep) {
   ASSERT(keep >= commit || MUTANT(truncate_committed), "a committed entry is never dropped");
   log.truncate(keep);
-  if (configs.truncate(keep)) {
+  if (!MUTANT(config_survives_truncation) && configs.truncate(keep)) {
     config_changed();
   }
 }
@@ -341,6 +340,8 @@ Ready Node::Core::take_ready() {
   if (auto* leader = std::get_if<Leader>(&role)) {
     if (leader->reads.wants_round()) {
       begin_round();
+    } else if (appends_make_round()) {
+      begin_append_round();
     }
     pump_all();
   }
@@ -447,6 +448,11 @@ Status Node::transfer_leadership(NodeId target, Instant now) {
   return core_->transfer_leadership(target);
 }
 
+bool Node::transferring() const {
+  const auto* const leader = std::get_if<Leader>(&core_->role);
+  return leader != nullptr && !leader->transfer.target.none();
+}
+
 void Node::campaign(Instant now) {
   core_->note_now(now);
   core_->wake();
@@ -463,6 +469,11 @@ std::optional<Index> Node::lease_read(Instant now) const {
     return std::nullopt;
   }
   return core_->commit;
+}
+
+void Node::tell_commit(Instant now) {
+  core_->note_now(now);
+  core_->tell_commit();
 }
 
 void Node::wake(Instant now) {
@@ -540,6 +551,7 @@ Role Node::role() const {
 }
 
 Term Node::term() const { return core_->term; }
+NodeId Node::vote() const { return core_->vote; }
 NodeId Node::leader() const { return core_->known_leader(); }
 Index Node::commit() const { return core_->commit; }
 Index Node::applied() const { return core_->applied; }
@@ -552,6 +564,17 @@ const Config& Node::config_at(Index index) const { return core_->configs.at(inde
 Index Node::config_index() const { return core_->configs.newest_index(); }
 bool Node::suspect() const { return core_->suspect; }
 bool Node::has_holes() const { return core_->log.has_holes(); }
+Index Node::first_hole() const {
+  return core_->log.has_holes() ? core_->log.whole().next() : Index();
+}
+void Node::prefetch() const {
+  constexpr size_t kLineBytes = 64;
+  const auto* const begin = static_cast<const char*>(static_cast<const void*>(core_.get()));
+  for (size_t at = 0; at < sizeof(Core); at += kLineBytes) {
+    __builtin_prefetch(begin + at);
+  }
+}
+
 size_t Node::cached_bytes() const { return core_->log.cached_bytes(); }
 
 std::vector<PeerView> Node::peers() const {

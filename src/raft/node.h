@@ -11,7 +11,8 @@
 //   3. a leader never changes or drops an entry of its own log.
 //   4. only an entry of the leader's own term is committed by counting (Raft, figure 8).
 //   5. a leader's read is served only under a lease or after a round of a quorum that began later.
-//   6. a replica with holes or a suspect tail neither votes nor stands.
+//   6. a replica with holes or a suspect tail does not stand, and votes only while the last entry
+//      of its log is there.
 #pragma once
 
 #include <memory>
@@ -54,6 +55,8 @@ class Node {
   [[nodiscard]] Result<Index> propose(EntryKind kind, Stamp at, Buffer payload, Instant now);
   [[nodiscard]] Result<Index> propose_config(const ConfigChange& change, Stamp at, Instant now);
   [[nodiscard]] Status transfer_leadership(NodeId target, Instant now);
+  // Proposals are refused until the transfer has succeeded or its time is up.
+  [[nodiscard]] bool transferring() const;
   // Stand for election without waiting for the timeout (an only voter does so by itself).
   void campaign(Instant now);
   // Asks for a read point; the answer is a ReadReady with the same context. On a follower it asks
@@ -61,6 +64,9 @@ class Node {
   [[nodiscard]] Status read(uint64_t context, ReadKind kind, Instant now);
   // The index at which a linearizable read may be served right now under the leader's lease.
   [[nodiscard]] std::optional<Index> lease_read(Instant now) const;
+  // Somebody waits at the followers for what was just committed: they are told at once, and not
+  // with the next append. Nothing if this replica does not lead, or all know.
+  void tell_commit(Instant now);
   // Leaves the quiet state: the owner has a reason to expect work, or lost the leader's process.
   void wake(Instant now);
   // Until woken: the replica has no deadline, and trusts the owner to watch the leader's process.
@@ -82,8 +88,8 @@ class Node {
   // The link to a peer broke or came back: forget what was in flight, probe at once.
   void on_link(NodeId peer, bool up, Instant now);
   // Entries that were durable turned out to be unreadable (at run time; what recovery found is in
-  // Restored). A leader steps down; the replica asks its peers for them. An owner that sees holes
-  // at or below its applied index makes a snapshot: that needs nobody.
+  // Restored). A leader steps down; the replica asks its peers for them. An owner whose
+  // holes at or below its applied index stay makes a snapshot, which needs nobody.
   void on_hole(const Hole& hole, Instant now);
   // A durable snapshot of this replica covers `index`: the log before it may go.
   void on_compacted(const SnapshotMeta& meta);
@@ -91,6 +97,7 @@ class Node {
   // ---- views ------------------------------------------------------------------------------------
   [[nodiscard]] Role role() const;
   [[nodiscard]] Term term() const;
+  [[nodiscard]] NodeId vote() const;            // in this term; zero: none given
   [[nodiscard]] NodeId leader() const;          // zero: not known
   [[nodiscard]] Index commit() const;
   [[nodiscard]] Index applied() const;
@@ -105,10 +112,13 @@ class Node {
   [[nodiscard]] const Config& config_at(Index index) const;
   [[nodiscard]] std::vector<PeerView> peers() const;
   [[nodiscard]] bool has_holes() const;
+  [[nodiscard]] Index first_hole() const;       // first lost entry, found again or not; zero: none
   // The end of the log may still lack entries that were acknowledged (Restored::tail_suspect).
   [[nodiscard]] bool suspect() const;
   // Bytes of entries held in memory.
   [[nodiscard]] size_t cached_bytes() const;
+  // Asks the processor for the replica's state, because it will be stepped soon.
+  void prefetch() const;
   [[nodiscard]] std::string describe() const;
   // Aborts with the state printed if an invariant does not hold.
   void check_invariants() const;

@@ -66,6 +66,11 @@ void Node::Core::append_own(EntryKind kind, Stamp at, Buffer payload) {
   pump_due = true;
 }
 
+// Something may be left to send to it.
+bool Node::Core::wants_pump(const Progress& peer) const {
+  return peer.flow != Flow::kReplicate || peer.next <= log.last();
+}
+
 void Node::Core::pump_all() {
   for (Progress& peer : lead().peers) {
     pump(peer);
@@ -119,8 +124,8 @@ void Node::Core::send_append(Progress& peer, std::vector<Entry> entries) {
 void Node::Core::on_append_answer(const Message& message) {
   Progress& peer = *find_peer(message.from);
   note_round(peer, message.context);
-  pump_due = true;
   if (message.reject) {
+    pump_due = true;
     lead().busy_at = now;
     Index hint = message.hint_index;
     if (hint >= log.base()) {
@@ -141,6 +146,7 @@ void Node::Core::on_append_answer(const Message& message) {
   if (peer.flow == Flow::kSnapshot && peer.match >= log.base()) {
     peer.become_probe();  // it caught up another way
   }
+  pump_due = pump_due || wants_pump(peer);
   if (news) {
     push_transfer();
     count_commit();

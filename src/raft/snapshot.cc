@@ -107,7 +107,10 @@ void Node::Core::on_snapshot_answer(const Message& message) {
 // ---- follower ----------------------------------------------------------------------------------
 
 void Node::Core::on_snapshot(Message& message) {
-  const SnapshotMeta& meta = message.snapshot;
+  if (message.snapshot.empty()) {
+    return;
+  }
+  const SnapshotMeta& meta = *message.snapshot;
   if (meta.index.none() || meta.term > message.term || !well_formed(meta.config) ||
       (receiving != nullptr && receiving->last)) {
     return;
@@ -115,8 +118,9 @@ void Node::Core::on_snapshot(Message& message) {
   if (meta.index <= std::min(commit, log.durable())) {
     return answer_snapshot(meta, 0, true);
   }
-  if (meta.index <= commit_told) {
-    // The machine is past it; it is the log that lost entries, which a snapshot of our own mends.
+  if (meta.index <= commit_told && !hole_ahead(meta.index)) {
+    // The machine is past it, or will be; it is the log that lost entries, which a snapshot of our
+    // own mends.
     return on_snapshot_failed(meta);
   }
   if (receiving == nullptr || receiving->snapshot != meta) {
@@ -135,7 +139,15 @@ void Node::Core::on_snapshot(Message& message) {
   receiving->writing = true;
   receiving->last = message.flag;
   out().snapshot_writes.push_back(
-      {std::move(message.snapshot), message.offset, std::move(message.data), message.flag});
+      {std::move(message.snapshot.value()), message.offset, std::move(message.data), message.flag});
+}
+
+// The machine is told to apply through commit_told, but it waits before an entry that cannot be
+// read. Where the peers have compacted that entry away, only their snapshot leads past it.
+bool Node::Core::hole_ahead(Index last) const {
+  return std::any_of(log.holes().begin(), log.holes().end(), [&](const Hole& hole) {
+    return hole.first > applied_now() && hole.first <= last;
+  });
 }
 
 void Node::Core::answer_snapshot(const SnapshotMeta& meta, uint64_t offset, bool done) {
@@ -160,7 +172,7 @@ void Node::Core::on_snapshot_written(const SnapshotMeta& meta, uint64_t offset_n
 
 void Node::Core::on_snapshot_installed(const SnapshotMeta& meta) {
   ASSERT(receiving != nullptr && receiving->last && receiving->snapshot == meta);
-  ASSERT(meta.index > commit_told, "the machine would have gone back");
+  ASSERT(meta.index > applied_now(), "the machine would have gone back");
   receiving.reset();
   if (log.term_at(meta.index) == meta.term) {
     log.compact(meta.index);  // what follows is still our log

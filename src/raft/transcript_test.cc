@@ -7,7 +7,7 @@
 //   read N CONTEXT [quorum] | lease N                | compact N [INDEX]
 //   deliver [FROM->TO] [count=] | drop [FROM->TO] [count=] | double FROM->TO | messages
 //   cut A B [oneway] | isolate N | heal              | link N PEER up|down
-//   persist auto|manual|N [count=] | disk N slow|fast | io auto|manual|N
+//   persist auto|manual|N [count=] | disk N slow|fast | machine N slow|fast | io auto|manual|N
 //   advance TIME (nothing is delivered) | run TIME (everything is, at once)
 //   crash N | restart N [lost=A-B] [suspect] [cut=INDEX] | hole N A B
 //   state [N] | log N | words N | trace on|off
@@ -77,9 +77,9 @@ class RaftScript : public quorate::testing::Script {
         {"disk", &RaftScript::disk},         {"io", &RaftScript::io},
         {"advance", &RaftScript::advance},   {"run", &RaftScript::run_time},
         {"crash", &RaftScript::crash},       {"restart", &RaftScript::restart},
-        {"hole", &RaftScript::hole},         {"state", &RaftScript::state},
-        {"log", &RaftScript::log},           {"words", &RaftScript::words},
-        {"trace", &RaftScript::trace}};
+        {"hole", &RaftScript::hole},         {"machine", &RaftScript::machine},
+        {"state", &RaftScript::state},       {"log", &RaftScript::log},
+        {"words", &RaftScript::words},       {"trace", &RaftScript::trace}};
     const auto verb = kVerbs.find(line.verb);
     if (verb == kVerbs.end()) {
       throw ScriptError("unknown verb " + line.verb);
@@ -165,8 +165,8 @@ class RaftScript : public quorate::testing::Script {
     for (uint64_t i = 0; i < count; ++i) {
       std::string word = line.arg(1) + (count > 1 ? std::to_string(i + 1) : "");
       word.resize(std::max<size_t>(word.size(), bytes), '.');
-      const Result<Index> index = node(line).propose(
-          EntryKind::kCommand, Stamp(), Buffer::take(std::move(word)), cluster_.now);
+      const Result<Index> index = node(line).propose(EntryKind::kCommand, Stamp(),
+                                                     Buffer::take(std::move(word)), cluster_.now);
       last = index.ok() ? "entry " + std::to_string(index->value()) : text_of(index.status());
     }
     cluster_.drain(id(line));
@@ -188,8 +188,7 @@ class RaftScript : public quorate::testing::Script {
       if (kind == kKinds.end()) {
         throw ScriptError("unknown change " + line.arg(i));
       }
-      change.changes.push_back(
-          {kind->second, NodeId(static_cast<uint32_t>(line.arg_number(++i)))});
+      change.changes.push_back({kind->second, NodeId(static_cast<uint32_t>(line.arg_number(++i)))});
     }
     return propose_change(line, change);
   }
@@ -220,8 +219,7 @@ class RaftScript : public quorate::testing::Script {
     return index.has_value() ? "may read at " + std::to_string(index->value()) : "no lease";
   }
   std::string compact(const Line& line) {
-    const Index index =
-        line.has_arg(1) ? Index(line.arg_number(1)) : Index(node(line).applied());
+    const Index index = line.has_arg(1) ? Index(line.arg_number(1)) : Index(node(line).applied());
     if (index > cluster_.at(id(line)).machine.applied) {
       throw ScriptError("not applied yet");
     }
@@ -271,9 +269,7 @@ class RaftScript : public quorate::testing::Script {
     }
     return "";
   }
-  std::string drop(const Line& line) {
-    return "lost " + std::to_string(take(line).size());
-  }
+  std::string drop(const Line& line) { return "lost " + std::to_string(take(line).size()); }
   std::string twice(const Line& line) {
     for (const Message& message : std::vector(cluster_.network.begin(), cluster_.network.end())) {
       if (matches(line, message)) {
@@ -340,6 +336,15 @@ class RaftScript : public quorate::testing::Script {
       cluster_.slow.insert(id(line));
     } else {
       cluster_.slow.erase(id(line));
+    }
+    return "";
+  }
+  std::string machine(const Line& line) {
+    if (line.arg(1) == "slow") {
+      cluster_.lazy.insert(id(line));
+    } else {
+      cluster_.lazy.erase(id(line));
+      cluster_.apply(id(line));
     }
     return "";
   }

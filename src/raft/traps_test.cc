@@ -62,6 +62,15 @@ class traps : public ::testing::Test {
       cluster_->cuts.insert({other, id});
     }
   }
+  // 1 is down, 2 has lost an entry, 3 has it no more than in its snapshot.
+  void leave_with_a_hole(uint64_t lost) {
+    cluster_->take_snapshot(3, Index(lost));
+    cluster_->crash(1);
+    cluster_->crash(2);
+    cluster_->at(2).durable.lost = {lost};
+    cluster_->start(2);
+    pause(310);
+  }
   // Delivers what is on one link now.
   void deliver(uint32_t from, uint32_t to, size_t count = 1000) {
     std::deque<Message> others;
@@ -282,20 +291,41 @@ TEST_F(traps, an_acknowledgement_of_a_replaced_entry_is_not_one_of_its_successor
   EXPECT_TRUE(on_the_way(MessageKind::kAppendAnswer));
 }
 
-TEST_F(traps, a_replica_with_a_hole_neither_votes_nor_stands) {
+// Entry 2 is lost on replica 2, and the only peer that is up has it in its snapshot alone.
+TEST_F(traps, a_replica_whose_last_entry_is_lost_neither_votes_nor_stands) {
   propose(1, "a");
-  run(20);
-  cluster_->crash(1);
-  cluster_->crash(2);
-  cluster_->at(2).durable.lost = {2};
-  cluster_->start(2);
-  cluster_->cuts = {{2, 3}};  // it can hear, and cannot ask for the entry
-  pause(310);
+  run(60);
+  leave_with_a_hole(2);
   campaign(3);
   cluster_->settle();
   EXPECT_NE(node(3).role(), Role::kLeader);
   campaign(2);
   EXPECT_EQ(node(2).role(), Role::kFollower);
+}
+
+TEST_F(traps, a_replica_with_a_hole_before_its_end_votes_for_a_log_as_long_and_does_not_stand) {
+  propose(1, "a");
+  propose(1, "b");
+  run(60);
+  leave_with_a_hole(2);
+  campaign(2);
+  EXPECT_EQ(node(2).role(), Role::kFollower);
+  campaign(3);
+  cluster_->settle();
+  EXPECT_EQ(node(3).role(), Role::kLeader);
+}
+
+TEST_F(traps, a_replica_with_a_hole_does_not_vote_for_a_log_that_ends_before_its_own) {
+  propose(1, "a");
+  run(60);
+  isolate(3);
+  propose(1, "b");
+  run(20);
+  cluster_->cuts.clear();
+  leave_with_a_hole(2);
+  campaign(3);
+  cluster_->settle();
+  EXPECT_NE(node(3).role(), Role::kLeader) << "b was acknowledged, and only 2 has it";
 }
 
 }  // namespace

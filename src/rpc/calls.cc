@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/codec.h"
 #include "base/limits.h"
+#include "base/mutant.h"
 #include "base/prng.h"
 
 namespace quorate::rpc {
@@ -151,7 +152,10 @@ void Calls::on_link_down(NodeId peer) {
   counters_.unknown += lost.size();
   const std::weak_ptr<bool> alive = alive_;
   for (const Key& key : lost) {
-    end(key, Status(Code::kUnknownOutcome, "the link broke before an answer came"), {});
+    end(key,
+        Status(MUTANT(lost_call_is_called_failed) ? Code::kUnavailable : Code::kUnknownOutcome,
+               "the link broke before an answer came"),
+        {});
     if (alive.expired()) {
       return;
     }

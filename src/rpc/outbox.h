@@ -13,6 +13,7 @@
 // frame of its own; an item that is too large by itself (over kItemBytesMax) is dropped.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -60,6 +61,11 @@ class Outbox {
   // Sends what is gathered.
   void flush();
 
+  // Nothing was gathered since the last flush.
+  [[nodiscard]] bool empty() const {
+    return std::none_of(peers_.begin(), peers_.end(),
+                        [](const Open& open) { return open.items > 0; });
+  }
   // What add() gathers for this peer now would travel in a frame of this number.
   [[nodiscard]] uint64_t open_frame(NodeId peer) { return open_of(peer).number; }
   void set_drop_handler(DropHandler handler) { on_drop_ = std::move(handler); }

@@ -2,17 +2,47 @@
 #include "server/admin.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "os/probe.h"
 #include "server/version.h"
+#include "service/kv/keyspaces.h"
+#include "service/kv/state.h"
+#include "service/meta/state.h"
 
 namespace quorate::server {
 
 namespace http = edge::http;
+namespace kv = service::kv;
 namespace meta = service::meta;
 
 namespace {
+
+// Each is three series of every node.
+constexpr uint32_t kKeyspacesToldMax = 1'000;
+constexpr service::ReadMode kAsItIs = {.consistency = service::Consistency::kEventual, .bound = {}};
+
+// By their names in the catalogue, as far as that stands here.
+std::map<std::string, kv::KeyspaceId> keyspaces_here(node::Node& node) {
+  std::map<std::string, kv::KeyspaceId> ids = {{std::string(kv::kDefaultKeyspace), {}}};
+  const service::LocalRead here =
+      node.read_here(meta::kMetaGroup, service::ServiceId::kMeta, kAsItIs);
+  const auto* const catalogue = service::typed<meta::State>(here.machine);
+  if (catalogue == nullptr) {
+    return ids;
+  }
+  const meta::Query query = meta::ListObjects{service::ServiceId::kKv, "", kKeyspacesToldMax};
+  const meta::Answer answer = catalogue->query(query, here.now);
+  const auto* const list = answer.ok() ? std::get_if<meta::ObjectList>(&*answer) : nullptr;
+  if (list != nullptr) {
+    for (const meta::Object& object : list->objects) {
+      ids.try_emplace(object.name, kv::KeyspaceId(static_cast<uint32_t>(object.id)));
+    }
+  }
+  return ids;
+}
 
 std::string name_of(raft::Role role) {
   switch (role) {
@@ -236,8 +266,7 @@ void NodeAdmin::collect() {
   mirror(metrics, "quorate_node_snapshots_taken_total", "Snapshots taken.", node.snapshots_taken);
   mirror(metrics, "quorate_node_snapshots_installed_total", "Snapshots received and installed.",
          node.snapshots_installed);
-  mirror(metrics, "quorate_node_holes_found_total", "Log entries found damaged.",
-         node.holes_found);
+  mirror(metrics, "quorate_node_holes_found_total", "Log entries found damaged.", node.holes_found);
   const wal::Stats wal = parts_.node.wal_stats();
   mirror(metrics, "quorate_wal_flushes_total", "Writes of the log.", wal.flushes);
   mirror(metrics, "quorate_wal_syncs_total", "Syncs of the log.", wal.syncs);
@@ -250,6 +279,12 @@ void NodeAdmin::collect() {
          net.bytes_received);
   mirror(metrics, "quorate_net_links_down_total", "Links to other nodes that broke.",
          net.links_down);
+  parts_.locks.collect(metrics);
+  collect_keyspaces();
+  metrics
+      .gauge("quorate_node_clock_behind_ms",
+             "How far the machine's clock was set ahead of the node's time (back: negative).")
+      .set(parts_.node.clock_behind().millis());
   const os::ProcessUsage usage = os::process_usage();
   metrics.gauge("quorate_process_resident_bytes", "Memory in use.")
       .set(static_cast<int64_t>(usage.resident_bytes));
@@ -259,6 +294,40 @@ void NodeAdmin::collect() {
          static_cast<uint64_t>((usage.user + usage.system).micros()));
   metrics.gauge("quorate_process_uptime_seconds", "Since the process started.")
       .set((parts_.clock.now() - begun_).millis() / 1'000);
+}
+
+// Of the groups that this node leads, so that the sum over all nodes is that of the cluster.
+void NodeAdmin::collect_keyspaces() {
+  const std::map<std::string, kv::KeyspaceId> known = keyspaces_here(parts_.node);
+  std::map<std::string, kv::Usage> sums;
+  for (const std::string& name : keyspaces_) {
+    sums[name] = {};  // it may have been dropped
+  }
+  for (const GroupId id : parts_.node.group_ids()) {
+    const service::LocalRead here = parts_.node.read_here(id, service::ServiceId::kKv, kAsItIs);
+    const auto* const state = service::typed<kv::State>(here.machine);
+    if (state == nullptr || !std::as_const(parts_.node).group(id)->leads()) {
+      continue;
+    }
+    for (const auto& [name, number] : known) {
+      const kv::Usage usage = state->usage(number);
+      kv::Usage& sum = sums[name];
+      sum.keys += usage.keys;
+      sum.bytes += usage.bytes;
+      sum.saved_bytes += usage.saved_bytes;
+    }
+  }
+  Metrics& metrics = parts_.metrics;
+  for (const auto& [name, sum] : sums) {
+    const Labels labels = {{"keyspace", name}};
+    keyspaces_.insert(name);
+    metrics.gauge("quorate_kv_keys", "Keys, of groups led here.", labels)
+        .set(static_cast<int64_t>(sum.keys));
+    metrics.gauge("quorate_kv_bytes", "Of keys and values as given, of groups led here.", labels)
+        .set(static_cast<int64_t>(sum.bytes));
+    metrics.gauge("quorate_kv_saved_bytes", "By compression, of groups led here.", labels)
+        .set(static_cast<int64_t>(sum.saved_bytes));
+  }
 }
 
 std::string NodeAdmin::metrics_text() {
@@ -293,9 +362,8 @@ std::string NodeAdmin::metrics_text() {
 // ---- verbs -------------------------------------------------------------------------------------
 
 void NodeAdmin::command(const meta::Command& command, Done done) {
-  parts_.placement.propose(command, [done = std::move(done)](meta::Answer answer) mutable {
-    done(changed_of(answer));
-  });
+  parts_.placement.propose(
+      command, [done = std::move(done)](meta::Answer answer) mutable { done(changed_of(answer)); });
 }
 
 void NodeAdmin::add_node(const http::NodeRequest& request, Done done) {

@@ -2,6 +2,7 @@
 // NodeAdmin: the cluster pages' view of a node, and their verbs as commands to the meta group.
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "base/metrics.h"
@@ -12,6 +13,7 @@
 #include "os/loop.h"
 #include "os/net.h"
 #include "server/config.h"
+#include "server/locks.h"
 #include "service/meta/answers.h"
 #include "service/meta/commands.h"
 
@@ -27,6 +29,7 @@ class NodeAdmin final : public edge::http::Admin {
     const os::Net& net;
     node::Node& node;
     node::Placement& placement;
+    Locks& locks;
     Metrics& metrics;
   };
   explicit NodeAdmin(const Parts& parts);
@@ -51,9 +54,11 @@ class NodeAdmin final : public edge::http::Admin {
   void list_groups(edge::http::ClusterStatus& status) const;
   void command(const service::meta::Command& command, Done done);
   void collect();
+  void collect_keyspaces();
 
   Parts parts_;
   const Instant begun_;
+  std::set<std::string> keyspaces_;  // of which something was told
 };
 
 }  // namespace quorate::server

@@ -1,15 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/assembly.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "base/prng.h"
+#include "edge/http/bind_access.h"
 #include "edge/http/bind_cluster.h"
+#include "edge/http/bind_keyspaces.h"
 #include "edge/http/bind_kv.h"
 #include "edge/http/docs_page.h"
+#include "edge/http/lock/bind_lock.h"
+#include "server/access/audit.h"
+#include "server/access/gate.h"
+#include "server/access/node_access.h"
+#include "server/access/password_worker.h"
+#include "server/access/root_token.h"
 #include "server/admin.h"
+#include "server/resp_topology.h"
 #include "server/version.h"
 #include "service/kv/state.h"
+#include "service/lock/state.h"
 #include "service/meta/state.h"
 
 namespace quorate::server {
@@ -18,6 +30,7 @@ namespace {
 constexpr Duration kWatchInterval = Duration::millis(50);
 // How long a stop waits for other nodes to take over what this one leads; the rest of the time is
 // for requests under way.
+constexpr Duration kAuditSyncInterval = Duration::seconds(1);
 constexpr Duration kHandOverMost = Duration::seconds(3);
 
 wal::SyncPolicy sync_policy(const std::string& word) {
@@ -32,14 +45,19 @@ std::string advertised(const std::optional<Address>& told, const Address& listen
   return told ? told->text() : listen.host + ":" + std::to_string(port);
 }
 
+// What the listeners for clients show and ask for.
+edge::TlsFiles client_tls(const Config& config) {
+  const bool required = config.tls_clients == "required";
+  return {config.tls_certificate, config.tls_key, required ? config.tls_authority : ""};
+}
+
 std::vector<node::Peer> initial_nodes(const Config& config) {
   std::vector<node::Peer> peers;
   for (const ClusterNode& node : config.cluster_nodes) {
     peers.push_back({NodeId(node.id), node.raft.text(), node.http ? node.http->text() : "", ""});
   }
   if (peers.empty() && config.cluster_join.empty()) {
-    peers.push_back({NodeId(config.node),
-                     config.raft_advertise.value_or(config.raft_listen).text(),
+    peers.push_back({NodeId(config.node), config.raft_advertise.value_or(config.raft_listen).text(),
                      config.http_advertise.value_or(config.http_listen).text(), ""});
   }
   return peers;
@@ -48,9 +66,9 @@ std::vector<node::Peer> initial_nodes(const Config& config) {
 }  // namespace
 
 void add_services(service::Registry& registry) {
-  registry.add(service::ServiceId::kMeta,
-               [] { return service::host<service::meta::State>(); });
+  registry.add(service::ServiceId::kMeta, [] { return service::host<service::meta::State>(); });
   registry.add(service::ServiceId::kKv, [] { return service::host<service::kv::State>(); });
+  registry.add(service::ServiceId::kLock, [] { return service::host<service::lock::State>(); });
 }
 
 node::Options node_options(const Config& config) {
@@ -78,8 +96,12 @@ Result<std::unique_ptr<Assembly>> Assembly::open(const Config& config, const Log
                                                  const Options& options) {
   std::unique_ptr<Assembly> assembly(new Assembly(config, log));
   RETURN_IF_ERROR(assembly->open_node());
+  RETURN_IF_ERROR(assembly->open_access());
   if (options.http) {
     RETURN_IF_ERROR(assembly->open_http());
+  }
+  if (options.resp && config.resp_listen.has_value()) {
+    RETURN_IF_ERROR(assembly->open_resp());
   }
   assembly->watch();
   return assembly;
@@ -88,14 +110,15 @@ Result<std::unique_ptr<Assembly>> Assembly::open(const Config& config, const Log
 Assembly::~Assembly() {
   // Connections hold answers that refer to the node, so they go first.
   http_.reset();
+  resp_.reset();
 }
 
 Status Assembly::open_node() {
   const Instant begun = clock_.now();
   loop_ = std::make_unique<os::Loop>(os::Loop::Options{config_.loop_spin});
   os::Disk::Options disk;
-  disk.engine = config_.disk_engine == "plain" ? os::Disk::EngineKind::kPlain
-                                               : os::Disk::EngineKind::kUring;
+  disk.engine =
+      config_.disk_engine == "plain" ? os::Disk::EngineKind::kPlain : os::Disk::EngineKind::kUring;
   Result<std::unique_ptr<os::Disk>> opened_disk = os::Disk::open(*loop_, config_.data, disk);
   RETURN_IF_ERROR(opened_disk);
   disk_ = std::move(*opened_disk);
@@ -104,6 +127,9 @@ Status Assembly::open_node() {
   net.self = NodeId(config_.node);
   net.cluster = config_.cluster_id;
   net.listen = config_.raft_listen.text();
+  if (config_.tls()) {
+    net.tls = os::TlsFiles{config_.tls_authority, config_.tls_certificate, config_.tls_key};
+  }
   Result<std::unique_ptr<os::Net>> opened_net = os::Net::open(*loop_, net);
   RETURN_IF_ERROR(opened_net);
   net_ = std::move(*opened_net);
@@ -119,14 +145,16 @@ Status Assembly::open_node() {
     log_.warning("recovery", {{"note", note}});
   }
   node::PlacementOptions placement;
-  placement.self = {advertised(config_.raft_advertise, config_.raft_listen, net_->port()),
-                    advertised(config_.http_advertise, config_.http_listen,
-                               config_.http_listen.port),
-                    ""};
+  placement.self = {
+      advertised(config_.raft_advertise, config_.raft_listen, net_->port()),
+      advertised(config_.http_advertise, config_.http_listen, config_.http_listen.port),
+      config_.resp_listen ? resp_address() : ""};
   placement_ = std::make_unique<node::Placement>(*node_, clock_, *loop_, placement);
   kv_ = std::make_unique<service::kv::Api>(*node_);
+  keyspaces_ = std::make_unique<service::kv::Keyspaces>(*kv_, *node_);
+  locks_ = std::make_unique<Locks>(*node_, clock_, *loop_);
   admin_ = std::make_unique<NodeAdmin>(
-      NodeAdmin::Parts{config_, clock_, *loop_, *net_, *node_, *placement_, metrics_});
+      NodeAdmin::Parts{config_, clock_, *loop_, *net_, *node_, *placement_, *locks_, metrics_});
   log_.info("open", {{"node", config_.node},
                      {"data", config_.data},
                      {"raft", config_.raft_listen.host + ":" + std::to_string(net_->port())},
@@ -136,25 +164,87 @@ Status Assembly::open_node() {
   return Status::success();
 }
 
+Status Assembly::open_access() {
+  passwords_ = std::make_unique<PasswordWorker>(*loop_);
+  if (config_.access_control) {
+    const Result<std::string> token = read_root_token(config_.access_root_token_file);
+    RETURN_IF_ERROR(token);
+    Result<std::unique_ptr<Audit>> audit = Audit::open(clock_, config_.data, config_.node);
+    RETURN_IF_ERROR(audit);
+    audit_ = std::move(*audit);
+    gate_ = std::make_unique<NodeGate>(
+        NodeGate::Parts{node_->clock(), *placement_, *passwords_, *audit_}, *token);
+    audit_->note({.caller = "", .peer = "", .deed = "start", .outcome = kVersion});
+    sync_audit();
+  }
+  access_ = std::make_unique<NodeAccess>(
+      NodeAccess::Parts{node_->clock(), *placement_, *node_, *passwords_, audit_.get()});
+  return Status::success();
+}
+
+void Assembly::sync_audit() {
+  audit_->sync();
+  if (audit_->failed()) {
+    log_.error("audit", {{"problem", "the audit log cannot be written"}});
+  }
+  loop_->start(clock_.now() + kAuditSyncInterval, [this] { sync_audit(); });
+}
+
 Status Assembly::open_http() {
-  edge::http::bind_kv(*kv_, clock_, router_);
+  edge::http::bind_kv({*kv_, *keyspaces_, node_->clock(), *loop_}, router_);
+  edge::http::bind_keyspaces(*keyspaces_, *kv_, router_);
+  edge::http::bind_lock({locks_->api(), node_->clock(), *loop_}, router_);
   edge::http::bind_cluster(*admin_, router_);
+  edge::http::bind_access(*access_, router_);
   edge::http::bind_docs(router_, kVersion);
   edge::http::ServerOptions options;
   options.connections_max = config_.http_connections_max;
   options.idle_timeout = config_.http_idle_timeout;
-  http_ = std::make_unique<edge::http::Server>(loop_->context(), clock_, router_, options,
-                                               &metrics_);
+  options.gate = gate_.get();
+  http_ =
+      std::make_unique<edge::http::Server>(loop_->context(), clock_, router_, options, &metrics_);
   edge::ListenOptions listen;
   listen.address = config_.http_listen.host;
   listen.port = config_.http_listen.port;
-  listen.tls = {config_.http_tls_certificate, config_.http_tls_key,
-                config_.http_tls_client_authority};
+  listen.tls = client_tls(config_);
   const Result<uint16_t> port = http_->listen(listen);
   RETURN_IF_ERROR(port);
   http_port_ = *port;
   log_.info("listen", {{"protocol", config_.tls() ? "https" : "http"},
                        {"address", config_.http_listen.host + ":" + std::to_string(http_port_)}});
+  return Status::success();
+}
+
+// Before: Redis clients are served.
+std::string Assembly::resp_address() const {
+  return advertised(config_.resp_advertise, *config_.resp_listen, config_.resp_listen->port);
+}
+
+Status Assembly::open_resp() {
+  edge::resp::Face::Options options;
+  options.server.connections_max = config_.resp_connections_max;
+  options.server.idle_timeout = config_.resp_idle_timeout;
+  // Answers leave with the frames to other nodes, before the loop waits for the disk.
+  options.server.at_end_of_turn = [this](UniqueFunction<void()> callback) {
+    loop_->defer(os::Loop::Phase::kSend, std::move(callback));
+  };
+  options.version = kVersion;
+  options.process = static_cast<uint64_t>(getpid());
+  options.gate = gate_.get();
+  resp_topology_ = std::make_unique<RespTopology>(*node_, *placement_, resp_address());
+  resp_ = std::make_unique<edge::resp::Face>(
+      edge::resp::Face::Parts{loop_->context(), node_->clock(), *kv_, locks_->api(),
+                              *resp_topology_, &metrics_},
+      std::move(options));
+  edge::ListenOptions listen;
+  listen.address = config_.resp_listen->host;
+  listen.port = config_.resp_listen->port;
+  listen.tls = client_tls(config_);
+  const Result<uint16_t> port = resp_->listen(listen);
+  RETURN_IF_ERROR(port);
+  resp_port_ = *port;
+  log_.info("listen", {{"protocol", listen.tls.enabled() ? "resps" : "resp"},
+                       {"address", listen.address + ":" + std::to_string(resp_port_)}});
   return Status::success();
 }
 
@@ -216,10 +306,21 @@ void Assembly::finish_stop(Instant deadline) {
     log_.info("stopped", {{"node", config_.node}, {"leads", node_->led_groups()}});
     loop_->stop();
   };
+  drain_edges(end);
+}
+
+void Assembly::drain_edges(UniqueFunction<void()> done) {
+  auto last = [this, done = std::move(done)]() mutable {
+    if (resp_ == nullptr) {
+      done();
+    } else {
+      resp_->drain(std::move(done));
+    }
+  };
   if (http_ == nullptr) {
-    end();
+    last();
   } else {
-    http_->drain(end);
+    http_->drain(std::move(last));
   }
 }
 

@@ -16,6 +16,8 @@ using Words = std::vector<std::string>;
 [[nodiscard]] int server_main(const Words& words);
 [[nodiscard]] int dev_main(const Words& words);
 [[nodiscard]] int config_main(const Words& words);
+[[nodiscard]] int certs_main(const Words& words);
+[[nodiscard]] int audit_main(const Words& words);
 
 // The file named by --config (taken out of the words), the environment, and the other words.
 [[nodiscard]] Result<ConfigSources> read_sources(Words words);

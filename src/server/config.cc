@@ -57,8 +57,8 @@ class Collector {
       return;
     }
     if (setting.list != key->list) {
-      problem(setting.origin, "'" + setting.name + "' must " + (key->list ? "" : "not ") +
-                                  "be a list in brackets");
+      problem(setting.origin,
+              "'" + setting.name + "' must " + (key->list ? "" : "not ") + "be a list in brackets");
       return;
     }
     settings_[setting.name] = std::move(setting);
@@ -73,9 +73,9 @@ class Collector {
         value = flag.substr(equals + 1);
         flag.resize(equals);
       }
-      const auto key = std::find_if(
-          config_keys().begin(), config_keys().end(),
-          [&flag](const ConfigKey& each) { return flag_of(each.name) == flag; });
+      const auto key =
+          std::find_if(config_keys().begin(), config_keys().end(),
+                       [&flag](const ConfigKey& each) { return flag_of(each.name) == flag; });
       if (key == config_keys().end()) {
         unknown_flag(flag);
         // What follows is its value, not one more mistake.
@@ -132,8 +132,7 @@ Collector collect(const ConfigSources& sources) {
     collector.add(from_text(key, key.fallback, "default"));
   }
   if (!sources.file_text.empty()) {
-    Result<std::vector<Setting>> settings =
-        parse_config_file(sources.file_text, sources.file_name);
+    Result<std::vector<Setting>> settings = parse_config_file(sources.file_text, sources.file_name);
     if (!settings.ok()) {
       collector.problem("config", settings.status().message());
     } else {
@@ -167,17 +166,68 @@ void check_whole(const Config& config, Collector& collector) {
           "consensus.heartbeat_interval must be at most half of election_timeout_min");
   require(config.heartbeat_interval >= Duration::millis(1),
           "consensus.heartbeat_interval must be at least 1ms");
-  require(config.http_tls_certificate.empty() == config.http_tls_key.empty(),
-          "http.tls_certificate and http.tls_key go together");
-  require(config.http_tls_client_authority.empty() || config.tls(),
-          "http.tls_client_authority needs http.tls_certificate");
+  const bool some = !config.tls_authority.empty() || config.tls() || !config.tls_key.empty();
+  const bool all = !config.tls_authority.empty() && config.tls() && !config.tls_key.empty();
+  require(!some || all, "tls.authority, tls.certificate and tls.key go together");
+  require(all || config.tls_clients != "required", "tls.clients = required needs TLS");
   require(config.cluster_nodes.empty() || config.cluster_join.empty(),
           "cluster.nodes and cluster.join exclude each other: a node is born or joins");
-  const bool named = std::any_of(config.cluster_nodes.begin(), config.cluster_nodes.end(),
-                                 [&config](const ClusterNode& each) {
-                                   return each.id == config.node;
-                                 });
+  const bool named =
+      std::any_of(config.cluster_nodes.begin(), config.cluster_nodes.end(),
+                  [&config](const ClusterNode& each) { return each.id == config.node; });
   require(config.cluster_nodes.empty() || named, "cluster.nodes must name this node too");
+}
+
+void find_tls_files(Config& config) {
+  if (config.tls_directory.empty()) {
+    return;
+  }
+  const auto fill = [&config](std::string& file, const std::string& name) {
+    file = file.empty() ? config.tls_directory + "/" + name : file;
+  };
+  const std::string node = "node-" + std::to_string(config.node);
+  fill(config.tls_authority, "ca.pem");
+  fill(config.tls_certificate, node + ".pem");
+  fill(config.tls_key, node + ".key");
+}
+
+// Every interface of this machine: good to listen at, and nowhere for others.
+bool is_any(const Address& address) {
+  return address.host == "0.0.0.0" || address.host == "::" || address.host == "[::]";
+}
+
+// Where others find this node, if it listens everywhere: as it is told, or as cluster.nodes has it.
+// Who is alone is found by the name of its machine.
+void find_advertised(const std::string& host_name, Config& config, Collector& collector) {
+  const auto own =
+      std::find_if(config.cluster_nodes.begin(), config.cluster_nodes.end(),
+                   [&config](const ClusterNode& each) { return each.id == config.node; });
+  const auto fill = [&](const char* name, const Address& listen, std::optional<Address>& told,
+                        std::optional<Address> known) {
+    if (told.has_value() || !is_any(listen)) {
+      return;
+    }
+    told = std::move(known);
+    if (!told.has_value()) {
+      collector.problem(std::string(name) + ".advertise",
+                        "must be set: " + std::string(name) + ".listen is " + listen.text() +
+                            ", which tells others nothing, and cluster.nodes does not name this "
+                            "node");
+    }
+  };
+  const bool is_named = own != config.cluster_nodes.end();
+  const bool is_alone = config.cluster_nodes.empty() && config.cluster_join.empty();
+  const std::string host = is_named ? own->raft.host : is_alone ? host_name : "";
+  const auto at = [&](const Address& listen) {
+    return host.empty() ? std::nullopt : std::optional(Address{host, listen.port});
+  };
+  fill("raft", config.raft_listen, config.raft_advertise,
+       is_named ? std::optional(own->raft) : at(config.raft_listen));
+  fill("http", config.http_listen, config.http_advertise,
+       is_named && own->http.has_value() ? own->http : at(config.http_listen));
+  if (config.resp_listen.has_value()) {
+    fill("resp", *config.resp_listen, config.resp_advertise, at(*config.resp_listen));
+  }
 }
 
 std::string quoted(const std::string& value) {
@@ -212,8 +262,10 @@ Result<Config> load_config(const ConfigSources& sources) {
   Collector collector = collect(sources);
   Config config;
   collector.apply(config);
+  find_tls_files(config);
   if (collector.problems().empty()) {
     check_whole(config, collector);
+    find_advertised(sources.host_name, config, collector);
   }
   if (!collector.problems().empty()) {
     return Status(Code::kInvalidArgument, collector.problems());

@@ -47,11 +47,13 @@ struct Config {
 
   Address http_listen{"127.0.0.1", 8001};
   std::optional<Address> http_advertise;
-  std::string http_tls_certificate;
-  std::string http_tls_key;
-  std::string http_tls_client_authority;
-  uint64_t http_connections_max = 0;   // set by its default in the table, as all numbers are
+  uint64_t http_connections_max = 0;  // set by its default in the table, as all numbers are
   Duration http_idle_timeout;
+
+  std::optional<Address> resp_listen;  // none: not served
+  std::optional<Address> resp_advertise;
+  uint64_t resp_connections_max = 0;
+  Duration resp_idle_timeout;
 
   Address raft_listen{"127.0.0.1", 9001};
   std::optional<Address> raft_advertise;
@@ -62,6 +64,15 @@ struct Config {
   std::vector<ClusterNode> cluster_nodes;
   std::vector<Address> cluster_join;
 
+  std::string tls_directory;  // as `quorate certs` fills it; or each file by itself:
+  std::string tls_authority;
+  std::string tls_certificate;
+  std::string tls_key;
+  std::string tls_clients;  // optional, required
+
+  bool access_control = false;
+  std::string access_root_token_file;
+
   std::string preset;
   Duration election_timeout_min;
   Duration election_timeout_max;
@@ -69,22 +80,22 @@ struct Config {
   bool lease_reads = true;
   Duration quiet_after;
 
-  std::string sync;                    // always, interval, never
+  std::string sync;  // always, interval, never
   Duration sync_interval;
-  std::string disk_engine;             // uring, plain
+  std::string disk_engine;  // uring, plain
   uint64_t segment_bytes = 0;
   uint64_t snapshot_log_bytes = 0;
   Duration loop_spin;
 
   LogLevel log_level = LogLevel::kInfo;
 
-  [[nodiscard]] bool tls() const { return !http_tls_certificate.empty(); }
+  [[nodiscard]] bool tls() const { return !tls_certificate.empty(); }
 };
 
 struct ConfigKey {
-  std::string_view name;               // "http.listen"
-  std::string_view type;               // for people: "address", "duration", ...
-  std::string_view fallback;           // the default, as it would be written without quotes
+  std::string_view name;      // "http.listen"
+  std::string_view type;      // for people: "address", "duration", ...
+  std::string_view fallback;  // the default, as it would be written without quotes
   std::string_view help;
   Status (*set)(Config& config, const std::vector<std::string>& values);
   bool list = false;
@@ -97,10 +108,11 @@ struct ConfigKey {
 [[nodiscard]] std::string flag_of(std::string_view name);
 
 struct ConfigSources {
-  std::string file_text;               // empty: no file
+  std::string file_text;  // empty: no file
   std::string file_name;
-  std::function<std::optional<std::string>(const std::string&)> environment;   // may be empty
+  std::function<std::optional<std::string>(const std::string&)> environment;  // may be empty
   std::vector<std::string> arguments;  // "--http-listen", "x:1" or "--http-listen=x:1"
+  std::string host_name = {};  // of this machine: where a node that is alone is found
 };
 
 // All errors at once, one per line.

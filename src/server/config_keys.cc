@@ -48,8 +48,8 @@ Result<uint64_t> read_scaled(std::string_view text, std::span<const Suffix> suff
 
 template <Duration Config::*field>
 Status duration(Config& config, const Values& values) {
-  static constexpr Suffix kSuffixes[] = {{"us", 1}, {"ms", 1'000}, {"s", 1'000'000},
-                                         {"m", 60'000'000}, {"h", 3'600'000'000}};
+  static constexpr Suffix kSuffixes[] = {
+      {"us", 1}, {"ms", 1'000}, {"s", 1'000'000}, {"m", 60'000'000}, {"h", 3'600'000'000}};
   const Result<uint64_t> micros =
       read_scaled(values[0], kSuffixes, "must be a duration such as 50us, 150ms, 10s, 5m or 1h");
   RETURN_IF_ERROR(micros);
@@ -199,6 +199,12 @@ Status set_sync(Config& config, const Values& values) {
   return Status::success();
 }
 
+Status set_tls_clients(Config& config, const Values& values) {
+  RETURN_IF_ERROR(one_of(values[0], {"optional", "required"}));
+  config.tls_clients = values[0];
+  return Status::success();
+}
+
 Status set_engine(Config& config, const Values& values) {
   RETURN_IF_ERROR(one_of(values[0], {"uring", "plain"}));
   config.disk_engine = values[0];
@@ -208,8 +214,8 @@ Status set_engine(Config& config, const Values& values) {
 Status set_level(Config& config, const Values& values) {
   static constexpr std::string_view kLevels[] = {"debug", "info", "warning", "error"};
   RETURN_IF_ERROR(one_of(values[0], {"debug", "info", "warning", "error"}));
-  config.log_level = static_cast<LogLevel>(std::find(std::begin(kLevels), std::end(kLevels),
-                                                     values[0]) - std::begin(kLevels));
+  config.log_level = static_cast<LogLevel>(
+      std::find(std::begin(kLevels), std::end(kLevels), values[0]) - std::begin(kLevels));
   return Status::success();
 }
 
@@ -227,19 +233,25 @@ constexpr ConfigKey kKeys[] = {
     {"http.listen", "address", "127.0.0.1:8001", "Where HTTP is served.",
      address<&Config::http_listen>},
     {"http.advertise", "address", "",
-     "What other nodes and clients are told instead; empty: as it listens.",
+     "What other nodes and clients are told; empty: where it listens; where that is everywhere, "
+     "its host of cluster.nodes.",
      optional_address<&Config::http_advertise>},
-    {"http.tls_certificate", "path", "", "PEM file with chain; turns TLS on for HTTP.",
-     text<&Config::http_tls_certificate>},
-    {"http.tls_key", "path", "", "PEM file of the certificate's key.",
-     text<&Config::http_tls_key>},
-    {"http.tls_client_authority", "path", "",
-     "PEM file; if set, clients must show a certificate signed by it.",
-     text<&Config::http_tls_client_authority>},
     {"http.connections_max", "number", "20000", "Further connections are refused with 503.",
      count<&Config::http_connections_max, 1, 1'000'000>},
     {"http.idle_timeout", "duration", "75s", "A connection without requests is closed after this.",
      duration<&Config::http_idle_timeout>},
+
+    {"resp.listen", "address", "127.0.0.1:7001", "Where Redis clients are served; empty: nowhere.",
+     optional_address<&Config::resp_listen>},
+    {"resp.advertise", "address", "",
+     "What Redis Cluster clients are told; empty: where it listens; where that is everywhere, its "
+     "host of cluster.nodes.",
+     optional_address<&Config::resp_advertise>},
+    {"resp.connections_max", "number", "20000", "Further connections are refused as Redis does it.",
+     count<&Config::resp_connections_max, 1, 1'000'000>},
+    {"resp.idle_timeout", "duration", "0s",
+     "A connection without commands is closed after this; 0s: never.",
+     duration<&Config::resp_idle_timeout>},
 
     {"raft.listen", "address", "127.0.0.1:9001", "Where the other nodes connect.",
      address<&Config::raft_listen>},
@@ -259,6 +271,31 @@ constexpr ConfigKey kKeys[] = {
      count<&Config::cluster_groups, 1, 65'535>},
     {"cluster.replication", "number", "3", "Replicas of each group, as far as there are nodes.",
      count<&Config::cluster_replication, 1, 9>},
+
+    {"tls.directory", "path", "",
+     "Where 'quorate certs' has put ca.pem, node-N.pem and node-N.key. Turns TLS on, for clients "
+     "and between nodes.",
+     text<&Config::tls_directory>},
+    {"tls.authority", "path", "",
+     "PEM file of who signs the nodes' certificates; instead of ca.pem.",
+     text<&Config::tls_authority>},
+    {"tls.certificate", "path", "",
+     "PEM file with chain, naming node-N and this machine; instead of node-N.pem.",
+     text<&Config::tls_certificate>},
+    {"tls.key", "path", "", "PEM file of the certificate's key; instead of node-N.key.",
+     text<&Config::tls_key>},
+    {"tls.clients", "word", "optional",
+     "required: clients must show a certificate that the authority signed. Nodes always must.",
+     set_tls_clients},
+
+    {"access.control", "flag", "false",
+     "Every request must come from a user or token that may do it; GET /healthz, /readyz and /docs "
+     "stay open.",
+     flag<&Config::access_control>},
+    {"access.root_token_file", "path", "",
+     "File with a token (32 characters or more) that may do everything: for the first user, and "
+     "for this node to join with.",
+     text<&Config::access_root_token_file>},
 
     {"consensus.preset", "word", "development",
      "development and testing: elections after 150-300 ms, heartbeat 50 ms; production: 300-600 "
@@ -283,8 +320,7 @@ constexpr ConfigKey kKeys[] = {
      set_sync},
     {"storage.sync_interval", "duration", "10ms", "For sync = interval.",
      duration<&Config::sync_interval>},
-    {"storage.engine", "word", "uring", "uring, or plain where the kernel forbids it.",
-     set_engine},
+    {"storage.engine", "word", "uring", "uring, or plain where the kernel forbids it.", set_engine},
     {"storage.segment_bytes", "size", "64MiB", "Of one file of the log.",
      size<&Config::segment_bytes>},
     {"storage.snapshot_log_bytes", "size", "64MiB",

@@ -58,6 +58,44 @@ lease_reads = false
   EXPECT_FALSE(config->lease_reads);
 }
 
+TEST(config, a_node_that_listens_everywhere_tells_others_its_entry_of_the_cluster) {
+  const std::vector<std::string> everywhere = {"--node",          "2",
+                                               "--raft-listen",   "0.0.0.0:9001",
+                                               "--http-listen",   "[::]:8001",
+                                               "--resp-listen",   "0.0.0.0:7001",
+                                               "--cluster-nodes", "1=a:9001,2=b:9002"};
+  const Result<Config> config = load("", everywhere);
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->raft_advertise->text(), "b:9002");
+  EXPECT_EQ(config->http_advertise->text(), "b:8001");
+  EXPECT_EQ(config->resp_advertise->text(), "b:7001");
+  const Result<Config> told = load("", {"--http-listen", "0.0.0.0:8001", "--http-advertise", "c:1",
+                                        "--cluster-nodes", "1=a:9001,http=a:8009"});
+  ASSERT_TRUE(told.ok()) << told.status().message();
+  EXPECT_EQ(told->http_advertise->text(), "c:1") << "what is said counts before what is known";
+  EXPECT_FALSE(told->raft_advertise.has_value()) << "it listens where others find it";
+}
+
+TEST(config, a_node_that_is_alone_is_found_by_the_name_of_its_machine) {
+  ConfigSources sources;
+  sources.arguments = {"--http-listen", "0.0.0.0:8001"};
+  sources.host_name = "box";
+  const Result<Config> config = load_config(sources);
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->http_advertise->text(), "box:8001");
+}
+
+TEST(config, a_node_that_listens_everywhere_and_is_not_named_is_refused) {
+  const Result<Config> config =
+      load("", {"--raft-listen", "0.0.0.0:9001", "--cluster-join", "10.0.0.1:8001"});
+  ASSERT_FALSE(config.ok());
+  EXPECT_NE(config.status().message().find("raft.advertise"), std::string::npos);
+  EXPECT_FALSE(load("", {"--http-listen", "0.0.0.0:8001"}).ok());
+  EXPECT_TRUE(load("", {"--raft-listen", "0.0.0.0:9001", "--raft-advertise", "10.0.0.2:9001",
+                        "--cluster-join", "10.0.0.1:8001"})
+                  .ok());
+}
+
 TEST(config, flags_beat_the_environment_which_beats_the_file) {
   const auto env = [](const std::string& name) -> std::optional<std::string> {
     if (name == "QUORATE_NODE") {
@@ -88,8 +126,9 @@ TEST(config, what_is_wrong_is_named_with_its_line) {
       {"node = 0", "q.conf:1: 'node' must be a whole number from 1 to 4294967295"},
       {"\n[http]\nlisten = \"x\"", "q.conf:3: 'http.listen' must be an address such as"},
       {"[http]\nlisten = \"x:99999\"", "with a port from 0 to 65535"},
-      {"[http]\nlitsen = \"x:1\"", "q.conf:2: there is no key 'http.litsen'; did you mean "
-                                   "'http.listen'?"},
+      {"[http]\nlitsen = \"x:1\"",
+       "q.conf:2: there is no key 'http.litsen'; did you mean "
+       "'http.listen'?"},
       {"zzzzzzzzz = 1", "there is no key 'zzzzzzzzz'"},
       {"node = 1\nnode = 2", "q.conf:2: 'node' was set at q.conf:1 already"},
       {"node 1", "q.conf:1: expected 'name = value'"},
@@ -109,14 +148,16 @@ TEST(config, what_is_wrong_is_named_with_its_line) {
       {"stop_timeout = \"10x\"", "'stop_timeout' must be a duration"},
       {"[storage]\nsegment_bytes = \"5KiB\"", "must be from 1MiB"},
       {"[consensus]\nheartbeat_interval = \"200ms\"", "at most half of election_timeout_min"},
-      {"[http]\ntls_key = \"k\"", "go together"},
+      {"[tls]\nkey = \"k\"", "go together"},
+      {"[tls]\nclients = \"required\"", "needs TLS"},
       {"[consensus]\nlease_reads = 1", "must be true or false"},
   };
   for (const WrongRow& row : rows) {
     const Result<Config> config = load(row.file);
     ASSERT_FALSE(config.ok()) << row.file;
     EXPECT_NE(config.status().message().find(row.error), std::string::npos)
-        << row.file << "\n" << config.status().message();
+        << row.file << "\n"
+        << config.status().message();
   }
 }
 
@@ -162,8 +203,8 @@ TEST(config, every_key_has_a_default_that_it_takes) {
       EXPECT_TRUE(key.set(config, {std::string(key.fallback)}).ok()) << key.name;
     }
   }
-  EXPECT_EQ(variable_of("http.tls_key"), "QUORATE_HTTP_TLS_KEY");
-  EXPECT_EQ(flag_of("http.tls_key"), "--http-tls-key");
+  EXPECT_EQ(variable_of("http.idle_timeout"), "QUORATE_HTTP_IDLE_TIMEOUT");
+  EXPECT_EQ(flag_of("http.idle_timeout"), "--http-idle-timeout");
 }
 
 TEST(config, the_guide_shows_the_table_of_keys) {

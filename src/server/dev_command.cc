@@ -38,7 +38,8 @@ to all of its users. Ctrl-C stops it; its data stays in DIR (data/dev) for the n
   --verbose    all log lines, as the nodes write them
   --           what follows goes to every node, as to 'quorate server'
 
-Node n serves HTTP on 127.0.0.1:800n and speaks to its peers on 127.0.0.1:900n.
+Node n serves HTTP on 127.0.0.1:800n, Redis clients on 127.0.0.1:700n, and speaks to its
+peers on 127.0.0.1:900n.
 Kill one with 'kill -9' to see the others go on; it is started again after two seconds.
 )";
 
@@ -105,6 +106,7 @@ Words arguments_of(int number, const DevOptions& options) {
   const std::string digit = std::to_string(number);
   Words words = {"quorate", "server", "--node", digit, "--data",
                  options.directory + "/node" + digit, "--http-listen", "127.0.0.1:800" + digit,
+                 "--resp-listen", "127.0.0.1:700" + digit,
                  "--raft-listen", "127.0.0.1:900" + digit, "--cluster-nodes", nodes};
   words.insert(words.end(), options.passed.begin(), options.passed.end());
   return words;
@@ -294,6 +296,9 @@ class Cluster {
         ". Open on this machine to all its users; no other machine can reach it.");
     std::cout << "\n  HTTP        http://127.0.0.1:8001/docs" +
                      (options_.nodes == 1 ? "" : "  (nodes 1-" + last + ": ports 8001-800" + last +
+                                                     ")") +
+                     "\n  Redis       redis-cli -p 7001" +
+                     (options_.nodes == 1 ? "" : "  (nodes 1-" + last + ": ports 7001-700" + last +
                                                      ")") +
                      "\n  status      quorate cluster status"
                      "\n  write       quorate kv put greeting hello"

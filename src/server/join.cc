@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "clients/cpp/http_client.h"
+#include "server/access/root_token.h"
 
 namespace quorate::server {
 namespace {
@@ -23,9 +24,13 @@ client::Options client_options(const Config& config) {
   }
   options.timeout = Duration::seconds(30);
   options.tls = config.tls();
-  options.tls_authority = config.http_tls_client_authority;
-  options.tls_certificate = config.http_tls_certificate;
-  options.tls_key = config.http_tls_key;
+  options.tls_authority = config.tls_authority;
+  options.tls_certificate = config.tls_certificate;
+  options.tls_key = config.tls_key;
+  if (const Result<std::string> token = read_root_token(config.access_root_token_file);
+      token.ok() && !token->empty()) {
+    options.token = *token;
+  }
   return options;
 }
 
@@ -59,14 +64,13 @@ Status join_cluster(Config& config) {
     return Status::success();
   }
   client::HttpClient client(client_options(config));
-  const Result<client::Answer> status = client.call({.target = "/cluster/status",
-                                                     .idempotent = true});
+  const Result<client::Answer> status =
+      client.call({.target = "/cluster/status", .idempotent = true});
   RETURN_IF_ERROR(status);
   RETURN_IF_ERROR(learn(*status, config));
-  const json::object self = {
-      {"id", config.node},
-      {"raft", config.raft_advertise.value_or(config.raft_listen).text()},
-      {"http", config.http_advertise.value_or(config.http_listen).text()}};
+  const json::object self = {{"id", config.node},
+                             {"raft", config.raft_advertise.value_or(config.raft_listen).text()},
+                             {"http", config.http_advertise.value_or(config.http_listen).text()}};
   // The meta group gives the same address the same number, so that a repetition is harmless.
   const Result<client::Answer> added = client.call({.method = "POST",
                                                     .target = "/cluster/nodes",

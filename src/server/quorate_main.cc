@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/completion.h"
 #include "server/commands.h"
 #include "server/version.h"
 
@@ -17,16 +18,27 @@ namespace {
 
 using quorate::server::Words;
 
-constexpr std::string_view kHelp = R"(Quorate: replicated keys and values on many Raft groups.
+constexpr std::string_view kHelp =
+    R"(Quorate: replicated keys and values, and locks, on many Raft groups.
 
 Usage: quorate COMMAND [ARGUMENTS]
 
   dev         a cluster of three nodes in this terminal, to try it out
   server      one node of a cluster
   config      check and show configurations
-  kv          put, get, delete and list keys of a running cluster
+  certs       make the certificates of a cluster
+  kv          keys and values of a running cluster
+  lock        locks of a running cluster; a command under a lock
+  keyspace    named sets of keys, with a quota and an order of their own
+  backup      to one file, or to an archive of every change, while the cluster serves
+  restore     a backup, or any moment of an archive, into a fresh cluster
   cluster     status and members of a running cluster
+  top         the nodes of a cluster and what they do, live
+  user        users of a cluster that controls access
+  token       tokens for programs
+  audit       check an audit log
   bench       measure this machine
+  completion  a script that completes commands, for bash or zsh
   version     print the version
   help        this text; 'quorate help COMMAND' or 'quorate COMMAND --help' says more
 
@@ -38,14 +50,33 @@ struct CommandRow {
   int (*run)(const Words& words);
 };
 
-int run_kv(const Words& words) {
+template <quorate::cli::Exit (*run)(const Words&, quorate::cli::Io&)>
+int run_client(const Words& words) {
   quorate::cli::Io io = quorate::cli::standard_io();
-  return static_cast<int>(quorate::cli::kv_main(words, io));
+  return static_cast<int>(run(words, io));
 }
 
-int run_cluster(const Words& words) {
+int run_completion(const Words& words) {
+  const quorate::cli::CompletionWord known[] = {
+      {"dev", "a cluster of three nodes in this terminal"},
+      {"server", "one node of a cluster"},
+      {"config", "check and show configurations"},
+      {"kv", "keys and values of a running cluster", quorate::cli::kv_commands()},
+      {"lock", "locks, and a command under a lock", quorate::cli::lock_commands()},
+      {"keyspace", "named sets of keys", quorate::cli::keyspace_commands()},
+      {"backup", "to one file, or to an archive", quorate::cli::backup_commands()},
+      {"restore", "a backup into a fresh cluster"},
+      {"cluster", "status and members of a running cluster", quorate::cli::cluster_commands()},
+      {"top", "the nodes and what they do, live"},
+      {"user", "users of a cluster that controls access", quorate::cli::user_commands()},
+      {"token", "tokens for programs", quorate::cli::token_commands()},
+      {"certs", "make the certificates of a cluster"},
+      {"audit", "check an audit log"},
+      {"bench", "measure this machine"},
+      {"completion", "a script for bash or zsh"},
+      {"version", "print the version"}};
   quorate::cli::Io io = quorate::cli::standard_io();
-  return static_cast<int>(quorate::cli::cluster_main(words, io));
+  return static_cast<int>(quorate::cli::completion_main(known, words, io));
 }
 
 #ifdef QUORATE_BENCH
@@ -71,10 +102,24 @@ int run_version(const Words&) {
 }
 
 constexpr CommandRow kCommands[] = {
-    {"dev", quorate::server::dev_main},       {"server", quorate::server::server_main},
-    {"config", quorate::server::config_main}, {"kv", run_kv},
-    {"cluster", run_cluster},                 {"bench", run_bench},
-    {"version", run_version},                 {"--version", run_version},
+    {"dev", quorate::server::dev_main},
+    {"server", quorate::server::server_main},
+    {"config", quorate::server::config_main},
+    {"kv", run_client<quorate::cli::kv_main>},
+    {"lock", run_client<quorate::cli::lock_main>},
+    {"certs", quorate::server::certs_main},
+    {"audit", quorate::server::audit_main},
+    {"top", run_client<quorate::cli::top_main>},
+    {"user", run_client<quorate::cli::user_main>},
+    {"token", run_client<quorate::cli::token_main>},
+    {"cluster", run_client<quorate::cli::cluster_main>},
+    {"bench", run_bench},
+    {"keyspace", run_client<quorate::cli::keyspace_main>},
+    {"backup", run_client<quorate::cli::backup_main>},
+    {"restore", run_client<quorate::cli::restore_main>},
+    {"completion", run_completion},
+    {"version", run_version},
+    {"--version", run_version},
 };
 
 int unknown(const std::string& name) {
@@ -95,8 +140,8 @@ int unknown(const std::string& name) {
 
 int main(int count, char** arguments) {
   Words words(arguments + 1, arguments + count);
-  const bool helps = !words.empty() && (words[0] == "help" || words[0] == "--help" ||
-                                        words[0] == "-h");
+  const bool helps =
+      !words.empty() && (words[0] == "help" || words[0] == "--help" || words[0] == "-h");
   if (words.empty() || (helps && words.size() == 1)) {
     (words.empty() ? std::cerr : std::cout) << kHelp;
     return words.empty() ? 2 : 0;

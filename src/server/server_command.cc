@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // quorate server and quorate config.
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 
+#include "os/heap.h"
 #include "os/signals.h"
 #include "server/assembly.h"
 #include "server/commands.h"
@@ -79,8 +82,18 @@ class PidFile {
   const std::string path_;
 };
 
+// Distributions give a process 1,024 descriptors and let it have many more if it asks.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    (void)::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
 int run(Config config) {
   os::ignore_broken_pipes();
+  raise_descriptor_limit();
   const os::Clock clock;
   const Log log(clock, config.log_level, standard_error_sink());
   log.info("start", {{"version", kVersion}, {"node", config.node}, {"pid", getpid()}});
@@ -121,6 +134,10 @@ Result<ConfigSources> read_sources(Words words) {
     }
   }
   sources.arguments = std::move(words);
+  std::array<char, 256> host_name{};
+  if (::gethostname(host_name.data(), host_name.size() - 1) == 0) {
+    sources.host_name = host_name.data();
+  }
   if (!sources.file_name.empty()) {
     std::ifstream file(sources.file_name, std::ios::binary);
     sources.file_text.assign(std::istreambuf_iterator<char>(file),
@@ -145,6 +162,7 @@ int server_main(const Words& words) {
   if (!config.ok()) {
     return wrong_usage(config.status().message());
   }
+  os::keep_freed_memory();
   return run(*config);
 }
 

@@ -36,6 +36,19 @@ class Due {
   // The item of next(); good until the next change. Before: not empty().
   [[nodiscard]] std::string_view first_item() const;
   void remove_first();
+  // Calls visit(stamp, item) for those due by `through`, in order, until it says false. The stamp
+  // of the one after the last that it agreed to, or never().
+  template <class Visit>
+  Stamp walk(Stamp through, Visit&& visit) const {
+    for (OrderedIndex::Cursor cursor = order_.first(); cursor.valid(); cursor.next()) {
+      const std::string_view key = entries_.key(cursor.ref());
+      const Stamp at = stamp_of(key);
+      if (at > through || !visit(at, key.substr(sizeof(uint64_t)))) {
+        return at;
+      }
+    }
+    return Stamp::never();
+  }
 
   [[nodiscard]] bool contains(Stamp at, std::string_view item) const;
   [[nodiscard]] size_t size() const { return order_.size(); }

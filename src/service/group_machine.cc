@@ -156,18 +156,61 @@ Stamp GroupMachine::next_due() const {
   return next;
 }
 
-void GroupMachine::add_due_commands(Stamp now, BatchWriter& batch) const {
+Duration GroupMachine::add_due_commands(Stamp now, const Heard& heard, BatchWriter& batch) const {
+  Duration pause = Duration::seconds(3'600);
   if (sessions_.next_due() <= now) {
     const std::string body = sessions_.due_command(now);
     batch.add({.service = ServiceId::kNode, .body = body});
+  } else if (sessions_.next_due() != Stamp::never()) {
+    pause = std::min(pause, sessions_.next_due() - now);
   }
   for (size_t number = 1; number < kServicesMax; ++number) {
     const Hosted* const machine = machines_[number].get();
-    if (machine != nullptr && machine->next_due() <= now) {
-      const std::string body = machine->due_command(now);
-      batch.add({.service = static_cast<ServiceId>(number), .body = body});
+    if (machine == nullptr || machine->next_due() == Stamp::never()) {
+      continue;
+    }
+    if (machine->next_due() > now) {
+      pause = std::min(pause, machine->next_due() - now);
+      continue;
+    }
+    const DueStep step = machine->due_step(now, heard);
+    if (step.command.empty()) {
+      pause = std::min(pause, step.pause);
+    } else {
+      batch.add({.service = static_cast<ServiceId>(number), .body = step.command});
     }
   }
+  return pause;
+}
+
+void GroupMachine::add_due_commands(Stamp now, BatchWriter& batch) const {
+  class Nobody final : public Heard {
+   public:
+    [[nodiscard]] Duration silence_of(ServiceId, std::string_view) const override {
+      return Duration::nanos(INT64_MAX);
+    }
+  };
+  (void)add_due_commands(now, Nobody(), batch);
+}
+
+void GroupMachine::subjects(ServiceId service, std::string_view query,
+                            std::vector<std::string>& out) const {
+  if (const Hosted* const machine = this->service(service)) {
+    machine->subjects(query, out);
+  }
+}
+
+bool GroupMachine::has_subject(ServiceId service, std::string_view subject) const {
+  const Hosted* const machine = this->service(service);
+  return machine != nullptr && machine->has_subject(subject);
+}
+
+uint64_t GroupMachine::news() const {
+  uint64_t news = 0;
+  for (const auto& machine : machines_) {
+    news += machine == nullptr ? 0 : machine->news();
+  }
+  return news;
 }
 
 std::unique_ptr<SnapshotSource> GroupMachine::freeze() {

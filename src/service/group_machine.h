@@ -17,6 +17,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "service/batch.h"
@@ -52,9 +53,17 @@ class GroupMachine {
   [[nodiscard]] const Sessions& sessions() const { return sessions_; }
 
   // When something is due (a lease, a TTL), the leader proposes what add_due_commands() gives. It
-  // adds nothing if nothing is due, and may leave more for the next time.
+  // adds nothing if nothing is due, or if all whose leases are over were heard, and may leave more
+  // for the next time. If it adds nothing, nothing is to be done for as long as it says, or until
+  // the machine changes.
   [[nodiscard]] Stamp next_due() const;
+  Duration add_due_commands(Stamp now, const Heard& heard, BatchWriter& batch) const;
+  // Of a leader that has heard nobody, ever.
   void add_due_commands(Stamp now, BatchWriter& batch) const;
+  // See Hosted.
+  void subjects(ServiceId service, std::string_view query, std::vector<std::string>& out) const;
+  [[nodiscard]] bool has_subject(ServiceId service, std::string_view subject) const;
+  [[nodiscard]] uint64_t news() const;
 
   // At most one source at a time; it must not outlive the machine, nor a restore_begin().
   [[nodiscard]] std::unique_ptr<SnapshotSource> freeze();

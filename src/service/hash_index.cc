@@ -9,13 +9,14 @@ namespace quorate::service {
 namespace {
 
 constexpr uint64_t kLows = 0x0101010101010101;
-constexpr uint64_t kHighs = 0x8080808080808080;
+constexpr uint64_t kSevens = 0x7f7f7f7f7f7f7f7f;
 
-// The high bit of each byte of `word` that equals `tag`; a byte above a match may show falsely,
-// which costs a look at its key and nothing else.
+// The high bit of each byte of `word` that equals `tag`, and nothing else: a free slot, whose tag
+// is 0, still holds the reference of an entry that is gone. (The shorter test for a zero byte also
+// marks a byte of 1 above a match: with a tag of 1 that would be a free slot.)
 uint64_t matches(uint64_t word, uint8_t tag) {
   const uint64_t differing = word ^ (kLows * tag);
-  return (differing - kLows) & ~differing & kHighs;
+  return ~(((differing & kSevens) + kSevens) | differing | kSevens);
 }
 
 }  // namespace

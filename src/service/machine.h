@@ -16,6 +16,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/ids.h"
 #include "base/status.h"
@@ -42,6 +43,21 @@ struct Moment {
   Index index;
 };
 
+// What a leader knows of those whose leases a machine keeps, by heartbeats that are in no log.
+class Heard {
+ public:
+  virtual ~Heard() = default;
+  // For how long nothing was heard of the subject. Never more than the leader has led: one that has
+  // just begun knows of nobody that he is gone, and so grants every lease once more.
+  [[nodiscard]] virtual Duration silence_of(ServiceId service, std::string_view subject) const = 0;
+};
+
+// What is to be done about what is due.
+struct DueStep {
+  std::string command = {};      // to be proposed; empty: nothing yet ...
+  Duration pause = {};           // ... nor for this long, but for changes of the machine
+};
+
 // Produces a frozen image piece by piece while the machine goes on changing: the machine keeps the
 // old value of whatever changes before it was written. Dropping it ends the freeze.
 class SnapshotSource {
@@ -64,6 +80,16 @@ class Hosted {
   // leader's wall time passes it, the node proposes due_command().
   [[nodiscard]] virtual Stamp next_due() const = 0;
   [[nodiscard]] virtual std::string due_command(Stamp now) const = 0;
+  // ---- leases that heartbeats keep alive; of machines that keep such ----------------------------
+  // As due_command(), but whoever was heard stays.
+  [[nodiscard]] virtual DueStep due_step(Stamp now, const Heard&) const {
+    return {due_command(now), {}};
+  }
+  // The subjects that a query names as alive, as far as they are here.
+  virtual void subjects(std::string_view, std::vector<std::string>&) const {}
+  [[nodiscard]] virtual bool has_subject(std::string_view) const { return false; }
+  // Grows when something has ended that somebody waits for, at whichever replica. Not state.
+  [[nodiscard]] virtual uint64_t news() const { return 0; }
   // At most one source at a time.
   [[nodiscard]] virtual std::unique_ptr<SnapshotSource> freeze() = 0;
   // restore_begin() empties the machine; pieces may be cut anywhere; restore_end() tells whether

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include "base/function.h"
 #include "base/ids.h"
@@ -64,11 +65,26 @@ struct LocalRead {
   Origin origin;
 };
 
+// Hears when a replica of this node has applied something.
+class AppliedListener {
+ public:
+  virtual ~AppliedListener() = default;
+  // At the end of a turn of the loop; may call the proposer.
+  virtual void on_applied(GroupId group) = 0;
+};
+
 class Proposer {
  public:
   virtual ~Proposer() = default;
   virtual void propose(const Command& command, Done done) = 0;
   virtual void query(const Query& query, Done done) = 0;
+  // A query that also says: those whom it names are alive. The leader answers it, and remembers it
+  // in memory alone; an answer that is ok means that no leader will call them silent sooner than
+  // their lease after this call.
+  virtual void heartbeat(const Query& beat, Done done) { query(beat, std::move(done)); }
+  // Before: it is not there; it takes itself away before it ends. Who is never called must poll.
+  virtual void add_listener(AppliedListener&) {}
+  virtual void remove_listener(AppliedListener&) {}
   // The fast way for reads: no copy, no callback.
   [[nodiscard]] virtual LocalRead read_here(GroupId group, ServiceId service, ReadMode mode) = 0;
   // Data groups are numbered 1..groups(); group 0 is the meta group.

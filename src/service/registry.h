@@ -15,6 +15,7 @@
 #include <string_view>
 #include <typeinfo>
 #include <utility>
+#include <vector>
 
 #include "base/assert.h"
 #include "base/codec.h"
@@ -47,6 +48,16 @@ concept Machine = requires(M machine, const M& seen, const typename M::Command& 
   { seen.memory_bytes() } -> std::same_as<size_t>;
 };
 
+// A machine that keeps leases, and whose clients wait for what others do.
+template <class M>
+concept Leased = requires(const M& seen, const typename M::Query& query, const Heard& heard,
+                          Stamp now, std::string_view subject, std::vector<std::string>& subjects) {
+  { seen.due_step(now, heard) } -> std::same_as<DueStep>;
+  { seen.subjects(query, subjects) } -> std::same_as<void>;
+  { seen.has_subject(subject) } -> std::same_as<bool>;
+  { seen.news() } -> std::same_as<uint64_t>;
+};
+
 // The status that opens every encoded answer.
 void encode_status(const Status& status, std::string& out);
 // What the code says; kCorrupted if the bytes are not an answer. After: reader stands behind it.
@@ -73,6 +84,32 @@ class HostedMachine final : public Hosted {
   [[nodiscard]] Stamp next_due() const override { return machine_.next_due(); }
   [[nodiscard]] std::string due_command(Stamp now) const override {
     return machine_.due_command(now);
+  }
+  [[nodiscard]] DueStep due_step(Stamp now, const Heard& heard) const override {
+    if constexpr (Leased<M>) {
+      return machine_.due_step(now, heard);
+    }
+    return Hosted::due_step(now, heard);
+  }
+  void subjects(std::string_view query, std::vector<std::string>& out) const override {
+    if constexpr (Leased<M>) {
+      const Result<typename M::Query> decoded = M::decode_query(query);
+      if (decoded.ok()) {
+        machine_.subjects(*decoded, out);
+      }
+    }
+  }
+  [[nodiscard]] bool has_subject(std::string_view subject) const override {
+    if constexpr (Leased<M>) {
+      return machine_.has_subject(subject);
+    }
+    return false;
+  }
+  [[nodiscard]] uint64_t news() const override {
+    if constexpr (Leased<M>) {
+      return machine_.news();
+    }
+    return 0;
   }
   [[nodiscard]] std::unique_ptr<SnapshotSource> freeze() override { return machine_.freeze(); }
   void restore_begin() override { machine_.restore_begin(); }

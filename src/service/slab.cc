@@ -114,6 +114,9 @@ void Slab::free(Ref ref, size_t bytes) {
 }
 
 uint32_t Slab::chunk_with_room(uint16_t size_class) {
+  if (with_room_.empty()) {
+    with_room_.resize(kClasses);
+  }
   if (with_room_[size_class] != 0) {
     return with_room_[size_class] - 1;
   }
@@ -190,16 +193,14 @@ void Slab::clear() {
   }
   chunks_.clear();
   free_numbers_.clear();
-  for (uint32_t& first : with_room_) {
-    first = 0;
-  }
+  with_room_ = {};
   large_bytes_ = 0;
   chunk_count_ = 0;
 }
 
 size_t Slab::memory_bytes() const {
   return chunk_count_ * kChunkBytes + large_bytes_ + chunks_.capacity() * sizeof(Chunk) +
-         free_numbers_.capacity() * sizeof(uint32_t);
+         (free_numbers_.capacity() + with_room_.capacity()) * sizeof(uint32_t);
 }
 
 void Slab::check_invariants() const {

@@ -84,7 +84,9 @@ class Slab {
 
   std::vector<Chunk> chunks_;
   std::vector<uint32_t> free_numbers_;
-  uint32_t with_room_[kClasses] = {};   // first chunk with room plus one; 0: none
+  // By class: the first chunk with room plus one; 0: none. Empty until the first block, since a
+  // node may hold tens of thousands of tables that stay empty.
+  std::vector<uint32_t> with_room_;
   size_t large_bytes_ = 0;
   size_t chunk_count_ = 0;
 };

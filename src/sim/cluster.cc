@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/cluster.h"
 
+#include <algorithm>
+
+#include "service/kv/state.h"
+#include "service/meta/state.h"
 #include "sim/workloads/register_machine.h"
 
 namespace quorate::sim {
 
 namespace {
+
+namespace meta = service::meta;
 
 constexpr Duration kPlacementInterval = Duration::millis(200);
 
@@ -15,14 +21,44 @@ Cluster::Cluster(World& world, const Plan& plan)
     : world_(world), plan_(plan), network_(world), prng_(world.fork_prng()) {
   network_.set_model(plan.link);
   registry_.add(service::ServiceId::kCache, [] { return service::host<RegisterMachine>(); });
-  for (uint32_t i = 1; i <= plan.nodes + plan.spares; ++i) {
-    const NodeId id(i);
-    ids_.push_back(id);
-    machines_[id] = std::make_unique<Machine>(world_);
-    machines_[id]->image.set_model(plan.disk);
-    machines_[id]->clock.set_drift(prng_.between(-plan.drift_ppm, plan.drift_ppm));
+  if (plan.lock_clients != 0) {
+    registry_.add(service::ServiceId::kLock,
+                  [] { return service::host<service::lock::State>(); });
+    registry_.add(service::ServiceId::kKv, [] { return service::host<service::kv::State>(); });
   }
-  world_.after(kPlacementInterval, [this] { place(); });
+  const bool placement = plan.placement != 0;
+  if (placement) {
+    registry_.add(service::ServiceId::kMeta, [] { return service::host<meta::State>(); });
+  }
+  for (uint64_t i = 1; i <= plan.nodes + (placement ? 0 : plan.spares); ++i) {
+    add_machine();
+  }
+  if (!placement) {
+    world_.after(kPlacementInterval, [this] { place(); });
+  }
+}
+
+void Cluster::add_machine() {
+  const NodeId id(static_cast<uint32_t>(machines_.size()) + 1);
+  ids_.push_back(id);
+  auto& machine = machines_[id] = std::make_unique<Machine>(world_);
+  machine->image.set_model(plan_.disk);
+  machine->clock.set_drift(prng_.between(-plan_.drift_ppm, plan_.drift_ppm));
+  machine->births.resize(plan_.groups + 1);
+}
+
+NodeId Cluster::admit() {
+  if (machines_.size() >= plan_.nodes + plan_.spares) {
+    return {};
+  }
+  add_machine();
+  return ids_.back();
+}
+
+void Cluster::retire(NodeId id) {
+  end(id, End::kKill);
+  machine(id).retired = true;
+  std::erase(ids_, id);
 }
 
 Cluster::~Cluster() {
@@ -56,8 +92,8 @@ node::Options Cluster::options_of(NodeId id, uint64_t start) const {
 
 bool Cluster::start(NodeId id) {
   Machine& m = machine(id);
-  if (m.process != nullptr) {
-    return true;
+  if (m.process != nullptr || m.retired) {
+    return m.process != nullptr;
   }
   m.clock.boot(prng_);
   auto process = std::make_unique<Process>();
@@ -84,11 +120,8 @@ bool Cluster::start(NodeId id) {
   lives_[process->life] = id;
   m.process = std::move(process);
   m.refused = false;
-  for (const NodeId peer : ids_) {
-    if (peer != id) {
-      m.process->node->set_peer(peer, Network::address_of(peer));
-    }
-  }
+  enter(id, *m.process);
+  count_births(m);
   if (world_.tracing()) {
     world_.trace(id, "started");
     for (const std::string& note : m.process->node->recovery_notes()) {
@@ -96,6 +129,28 @@ bool Cluster::start(NodeId id) {
     }
   }
   return true;
+}
+
+// Gives a new process its peers and its replicas.
+void Cluster::enter(NodeId id, Process& process) {
+  if (plan_.lock_clients != 0) {
+    process.locks = std::make_unique<LockDoor>(world_, process.life, *process.node);
+  }
+  if (plan_.placement != 0) {
+    node::PlacementOptions options;
+    options.self = {Network::address_of(id), "", ""};
+    options.dead_after = Duration::seconds(2);
+    options.balance_after = Duration::seconds(1);
+    options.destroy_after = Duration::seconds(1);
+    process.placement = std::make_unique<node::Placement>(*process.node, *process.clock,
+                                                          *process.timer, options);
+    return;
+  }
+  for (const NodeId peer : ids_) {
+    if (peer != id) {
+      process.node->set_peer(peer, Network::address_of(peer));
+    }
+  }
 }
 
 void Cluster::open_failed(NodeId id, const Status& status) {
@@ -139,22 +194,87 @@ void Cluster::end(NodeId id, End how) {
 }
 
 void Cluster::place() {
-  for (uint32_t g = 0; g <= plan_.groups; ++g) {
-    const GroupId group(g);
-    const NodeId leader = leader_of(group);
-    if (leader.none()) {
-      continue;
-    }
-    const raft::Config& config = node(leader)->group(group)->raft().config();
-    std::vector<NodeId> members = config.voters;
-    members.insert(members.end(), config.learners.begin(), config.learners.end());
-    for (const NodeId id : members) {
-      if (running(id) && node(id)->group(group) == nullptr) {
-        world_.after(life(id), Duration(), [this, id, group] { node(id)->create_group(group); });
+  for (const NodeId id : ids_) {
+    for (uint32_t g = 0; running(id) && g <= plan_.groups; ++g) {
+      if (const node::Group* const replica = node(id)->group(GroupId(g))) {
+        invite(GroupId(g), replica->raft().config());
       }
     }
   }
   world_.after(kPlacementInterval, [this] { place(); });
+}
+
+void Cluster::invite(GroupId group, const raft::Config& config) {
+  std::vector<NodeId> members = config.voters;
+  members.insert(members.end(), config.learners.begin(), config.learners.end());
+  for (const NodeId id : members) {
+    if (running(id) && node(id)->group(group) == nullptr) {
+      world_.after(life(id), Duration(), [this, id, group] { node(id)->create_group(group); });
+    }
+  }
+}
+
+void Cluster::count_births(Machine& machine) {
+  for (uint32_t g = 0; g < machine.births.size(); ++g) {
+    const bool here = machine.process->node->group(GroupId(g)) != nullptr;
+    machine.births[g] += here != (machine.births[g] % 2 == 1) ? 1 : 0;
+  }
+}
+
+uint64_t Cluster::birth(NodeId id, GroupId group) const {
+  return machine(id).births[group.value()];
+}
+
+std::string Cluster::unsettled() {
+  const NodeId leader = leader_of(meta::kMetaGroup);
+  const meta::Map* const map = leader.none() ? nullptr : placement(leader)->map();
+  if (map == nullptr) {
+    return "the meta group has no leader, or no map";
+  }
+  for (const meta::Node& one : map->nodes) {
+    if (one.state == meta::NodeState::kJoining || one.state == meta::NodeState::kDraining) {
+      return "node " + std::to_string(one.id.value()) + " comes or goes";
+    }
+    if (one.state == meta::NodeState::kActive) {
+      const std::string why = unsettled(one.id, *map);
+      if (!why.empty()) {
+        return "node " + std::to_string(one.id.value()) + " " + why;
+      }
+    }
+  }
+  for (const meta::Group& group : map->groups) {
+    std::vector<NodeId> wanted;
+    for (const meta::Replica& replica : group.wanted) {
+      wanted.push_back(replica.node);
+    }
+    const std::string what = "group " + std::to_string(group.id.value());
+    if (group.reported.members.voters != wanted ||
+        group.reported.members.learners != group.learners) {
+      return what + " is not where it is wanted";
+    }
+    if (!group.preferred.none() && group.reported.leader != group.preferred) {
+      return what + " is led by another than is wanted";
+    }
+  }
+  return "";
+}
+
+std::string Cluster::unsettled(NodeId id, const meta::Map& map) {
+  if (!running(id)) {
+    return refused(id) ? "" : "does not run";
+  }
+  const meta::Map* const seen = placement(id)->map();
+  if (seen == nullptr || !(*seen == map)) {
+    return "has another map";
+  }
+  for (const meta::Group& group : map.groups) {
+    const bool wanted =
+        meta::find_replica(group.wanted, id) != nullptr || meta::contains(group.learners, id);
+    if (wanted != (node(id)->group(group.id) != nullptr)) {
+      return "and group " + std::to_string(group.id.value());
+    }
+  }
+  return node(id)->identity().suspects.empty() ? "" : "has replicas that may lack something";
 }
 
 void Cluster::harvest(const node::Node& node) {
@@ -207,6 +327,20 @@ node::Node* Cluster::node(NodeId id) {
   return m.process == nullptr ? nullptr : m.process->node.get();
 }
 
+node::Placement* Cluster::placement(NodeId id) {
+  Machine& m = machine(id);
+  return m.process == nullptr ? nullptr : m.process->placement.get();
+}
+
+NodeId Cluster::any_door(Prng& prng) const {
+  return ids_[prng.below(plan_.placement != 0 ? ids_.size() : plan_.nodes)];
+}
+
+LockDoor* Cluster::locks(NodeId id) {
+  Machine& m = machine(id);
+  return m.process == nullptr ? nullptr : m.process->locks.get();
+}
+
 LifeId Cluster::life(NodeId id) const {
   const Machine& m = machine(id);
   return m.process == nullptr ? LifeId() : m.process->life;
@@ -243,6 +377,9 @@ void Cluster::after_event(LifeId life) {
     return;
   }
   Machine& m = machine(id);
+  if (plan_.placement != 0) {
+    count_births(m);
+  }
   if (m.image.frozen()) {
     restart_after(id, End::kPowerCut, Duration::millis(prng_.between(10, 2000)));
   } else if (!m.process->node->failure().ok()) {

@@ -5,6 +5,12 @@
 // own Clock, Timer, Net and Disk. A crash destroys the process between two events, or, by a frozen
 // disk image, as of the midst of one; a restart opens a new node on the same disk. A process whose
 // node reports a failure (a flush that failed) is ended, as its supervisor would, and restarted.
+//
+// Who gets which replica is decided in one of two ways. With `placement 1` each process runs
+// node::Placement as in production, machines come and go (admit, retire), and numbers are never
+// used again. Without it the members of a group are whatever a plan's faults propose, and the
+// simulator makes the replicas that they call for: so steps can be tried that placement never
+// takes.
 #pragma once
 
 #include <map>
@@ -13,8 +19,10 @@
 #include <vector>
 
 #include "node/node.h"
+#include "node/placement.h"
 #include "service/registry.h"
 #include "sim/disk.h"
+#include "sim/lock_door.h"
 #include "sim/net.h"
 #include "sim/plan.h"
 #include "sim/process.h"
@@ -42,6 +50,12 @@ class Cluster {
   // Ends it, and starts it again after the delay unless something else did before.
   void restart_after(NodeId id, End how, Duration delay);
 
+  // ---- machines, with placement ---------------------------------------------------------------
+  // One more, with the next number; none if the plan's spares are used up.
+  [[nodiscard]] NodeId admit();
+  // Switched off for good.
+  void retire(NodeId id);
+
   // ---- views ----------------------------------------------------------------------------------
   // Null while no process runs.
   [[nodiscard]] node::Node* node(NodeId id);
@@ -52,8 +66,19 @@ class Cluster {
   [[nodiscard]] bool speaks(NodeId id) const;
   // The node found damage on its disk that it cannot work around, and waits for an operator.
   [[nodiscard]] bool refused(NodeId id) const { return machine(id).refused; }
-  // Members that the cluster was born with, then the spares.
+  // Null while no process runs, and without placement.
+  [[nodiscard]] node::Placement* placement(NodeId id);
+  // Null while no process runs, and in plans without clients of the locks.
+  [[nodiscard]] LockDoor* locks(NodeId id);
+  // The machines that there are: members that the cluster was born with, then the spares.
   [[nodiscard]] const std::vector<NodeId>& ids() const { return ids_; }
+  // A machine that a client may ask.
+  [[nodiscard]] NodeId any_door(Prng& prng) const;
+  // Grows when a process makes a replica of the group anew: what was seen of the last one is void.
+  [[nodiscard]] uint64_t birth(NodeId id, GroupId group) const;
+  // With placement: why the cluster is not what its map wants, by all nodes and groups; "" if it
+  // is, and no replica lacks anything.
+  [[nodiscard]] std::string unsettled();
   [[nodiscard]] bool is_spare(NodeId id) const { return id.value() > plan_.nodes; }
   // The node that leads the group by its own belief, with the greatest term.
   [[nodiscard]] NodeId leader_of(GroupId group);
@@ -72,6 +97,7 @@ class Cluster {
   // The counters of all that still run go into the world's; those of the dead are there already.
   void harvest_all();
   void forgive_damage(NodeId id) { machine(id).damaged = true; }
+  [[nodiscard]] bool damaged(NodeId id) const { return machine(id).damaged; }
 
  private:
   struct Process {
@@ -81,14 +107,22 @@ class Cluster {
     std::unique_ptr<Net> net;
     std::unique_ptr<Disk> disk;
     std::unique_ptr<node::Node> node;
-    ~Process() { node.reset(); }
+    std::unique_ptr<node::Placement> placement;
+    std::unique_ptr<LockDoor> locks;
+    ~Process() {
+      locks.reset();
+      placement.reset();
+      node.reset();
+    }
   };
   struct Machine {
     explicit Machine(World& world) : clock(world), image(world) {}
     ClockModel clock;
     DiskImage image;
     std::unique_ptr<Process> process;
+    std::vector<uint64_t> births;   // by group; odd: it is here
     uint64_t starts = 0;
+    bool retired = false;
     bool refused = false;
     bool damaged = false;      // synced bytes were rotted: it may refuse
   };
@@ -96,9 +130,15 @@ class Cluster {
   Machine& machine(NodeId id) { return *machines_.at(id); }
   [[nodiscard]] const Machine& machine(NodeId id) const { return *machines_.at(id); }
   [[nodiscard]] node::Options options_of(NodeId id, uint64_t start) const;
-  // What the placement of a real cluster does all the time: whoever is a member of a group by its
-  // leader's configuration gets a replica to be one with.
+  void add_machine();
+  void enter(NodeId id, Process& process);
+  void count_births(Machine& machine);
+  [[nodiscard]] std::string unsettled(NodeId id, const service::meta::Map& map);
+  // What the placement of a real cluster does all the time: whoever is a member of a group, by the
+  // configuration of any of its replicas (the leader that proposed it may be gone), gets a replica
+  // to be one with.
   void place();
+  void invite(GroupId group, const raft::Config& config);
   void harvest(const node::Node& node);
   void open_failed(NodeId id, const Status& status);
 

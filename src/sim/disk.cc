@@ -41,6 +41,12 @@ class File : public env::File {
     if (!image_.admit()) {
       return gone();
     }
+    if (image_.model_.read_fails_ppm != 0 &&
+        image_.prng_.chance(image_.model_.read_fails_ppm, 1'000'000)) {
+      ++image_.stats_.failed;
+      image_.world_.count("read_failed");
+      return input_output_error();
+    }
     if (offset >= inode_->now.size()) {
       return size_t{0};
     }
@@ -118,9 +124,9 @@ void File::write(uint64_t offset, std::vector<std::string_view> pieces, env::Syn
   }
   const DiskModel& model = image_.model_;
   Prng& prng = image_.prng_;
-  int64_t nanos = prng.between(model.write_min.nanos(), model.write_max.nanos()) +
-                  static_cast<int64_t>(change.bytes.size() * 1'000'000'000 /
-                                       model.bytes_per_second);
+  int64_t nanos =
+      prng.between(model.write_min.nanos(), model.write_max.nanos()) +
+      static_cast<int64_t>(change.bytes.size() * 1'000'000'000 / model.bytes_per_second);
   if (sync == env::Sync::kData) {
     nanos += prng.between(model.sync_min.nanos(), model.sync_max.nanos());
   }
@@ -233,8 +239,13 @@ void DiskImage::put(std::string& content, const Change& change) {
 }
 
 void DiskImage::cover(Inode& inode) {
+  constexpr size_t kNewest = 16;
   for (const Change& change : inode.unsynced) {
     put(inode.durable, change);
+    inode.newest.push_back({change.offset, change.offset + change.bytes.size()});
+  }
+  while (inode.newest.size() > kNewest) {
+    inode.newest.pop_front();
   }
   inode.unsynced.clear();
 }
@@ -379,7 +390,14 @@ void DiskImage::rename_change(NameChange change) {
   names_unsynced_.push_back(std::move(change));
 }
 
-std::string DiskImage::rot(const std::string& part) {
+std::string DiskImage::rot(const std::string& part) { return damage(part, 1); }
+
+std::string DiskImage::garble(const std::string& part) {
+  // Fewer than the least item of the log has: of what stands twice one copy stays whole.
+  return damage(part, 2 + prng_.below(15));
+}
+
+std::string DiskImage::damage(const std::string& part, size_t bytes) {
   std::vector<std::pair<std::string, InodeRef>> files;
   for (const auto& [path, inode] : durable_) {
     if (inode != nullptr && !inode->durable.empty() && path.find(part) != std::string::npos) {
@@ -389,19 +407,33 @@ std::string DiskImage::rot(const std::string& part) {
   for (int attempt = 0; attempt < 64 && !files.empty(); ++attempt) {
     const auto& [path, inode] = files[prng_.below(files.size())];
     const size_t at = prng_.below(inode->durable.size());
-    // Only where the file and the disk agree: a byte that a sync covers.
-    if (inode->durable[at] == '\0' || at >= inode->now.size() ||
-        inode->now[at] != inode->durable[at]) {
+    if (inode->durable[at] == '\0' || !may_damage(*inode, {at, at + bytes})) {
       continue;
     }
-    const char flipped = static_cast<char>(inode->durable[at] ^ (1 << prng_.below(8)));
-    inode->durable[at] = flipped;
-    inode->now[at] = flipped;
+    for (size_t i = at; i < at + bytes; ++i) {
+      const int flip = bytes == 1 ? 1 << prng_.below(8) : 1 + static_cast<int>(prng_.below(255));
+      inode->durable[i] = static_cast<char>(inode->durable[i] ^ flip);
+      inode->now[i] = inode->durable[i];
+    }
     ++stats_.bits_rotted;
-    world_.count("bit_rotted");
+    world_.count(bytes == 1 ? "bit_rotted" : "bytes_garbled");
     return path + "@" + std::to_string(at);
   }
   return "";
+}
+
+// Only where the file and the disk agree: bytes that a sync covers.
+bool DiskImage::may_damage(const Inode& inode, Span span) const {
+  if (span.end > std::min(inode.now.size(), inode.durable.size()) ||
+      !std::equal(inode.now.begin() + static_cast<std::ptrdiff_t>(span.first),
+                  inode.now.begin() + static_cast<std::ptrdiff_t>(span.end),
+                  inode.durable.begin() + static_cast<std::ptrdiff_t>(span.first))) {
+    return false;
+  }
+  return span.end - span.first == 1 ||
+         std::none_of(inode.newest.begin(), inode.newest.end(), [&](const Span& newest) {
+           return newest.first < span.end && span.first < newest.end;
+         });
 }
 
 void DiskImage::wipe() {
@@ -463,8 +495,7 @@ Result<std::unique_ptr<env::File>> Disk::open(const std::string& path, env::Open
     if (it->second == nullptr) {
       return Status(Code::kInvalidArgument, "disk: is a directory: " + path);
     }
-    return std::unique_ptr<env::File>(
-        std::make_unique<File>(image_, it->second, life_, writable));
+    return std::unique_ptr<env::File>(std::make_unique<File>(image_, it->second, life_, writable));
   }
   const std::string parent = parent_of(path);
   if (mode != env::OpenMode::kCreate || (!parent.empty() && !image_.now_.contains(parent))) {
@@ -515,9 +546,8 @@ Status Disk::sync_directory(const std::string& raw) {
   // What touches this directory, and whatever went before with the same names.
   std::vector<DiskImage::NameChange> kept;
   for (DiskImage::NameChange& change : image_.names_unsynced_) {
-    const bool covered =
-        parent_of(change.source) == path || (!change.target.empty() &&
-                                             parent_of(change.target) == path);
+    const bool covered = parent_of(change.source) == path ||
+                         (!change.target.empty() && parent_of(change.target) == path);
     if (covered) {
       DiskImage::apply(image_.durable_, change);
     } else {

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -36,6 +37,7 @@ struct DiskModel {
   // Of asynchronous writes and of blocking ones alike.
   uint32_t write_fails_ppm = 0;
   uint32_t sync_fails_ppm = 0;
+  uint32_t read_fails_ppm = 0;
   // Bytes of all files together; a write that would grow past it fails.
   uint64_t capacity_bytes = 4ull * 1024 * 1024 * 1024;
   // What a crash does to an unsynced write: kept, torn, else lost.
@@ -73,6 +75,10 @@ class DiskImage {
   // Flips one bit of a synced, non-zero stretch of a file whose path contains `part`. Returns
   // where, or "" if there is nothing to rot.
   std::string rot(const std::string& part);
+  // Garbles some bytes of it, but for what the last syncs of the file covered: that its end was
+  // synced stands in what is written next, so a log that lost more than a bit of its very end
+  // cannot know it from a torn one.
+  std::string garble(const std::string& part);
   void wipe();
 
   // ---- views ----------------------------------------------------------------------------------
@@ -85,8 +91,12 @@ class DiskImage {
   struct Change {
     uint64_t offset = 0;
     std::string bytes;
-    bool truncate = false;   // to `offset`
-    uint64_t number = 0;     // of a write under way
+    bool truncate = false;  // to `offset`
+    uint64_t number = 0;    // of a write under way
+  };
+  struct Span {
+    uint64_t first = 0;
+    uint64_t end = 0;
   };
   struct Inode {
     std::string now;
@@ -94,13 +104,14 @@ class DiskImage {
     std::vector<Change> unsynced;   // done, not covered by a sync
     std::vector<Change> limbo;      // a sync of these has failed
     std::vector<Change> under_way;  // submitted, not done
+    std::deque<Span> newest;        // what the last syncs covered
   };
   using InodeRef = std::shared_ptr<Inode>;
   enum class NameKind : uint8_t { kCreate, kRename, kRemove, kDirectory };
   struct NameChange {
     NameKind kind;
     std::string source;
-    std::string target;      // of a rename
+    std::string target;  // of a rename
     InodeRef inode;
   };
   // A null inode is a directory.
@@ -116,6 +127,8 @@ class DiskImage {
   Status grow(Inode& inode, uint64_t size);
   Status change(Inode& inode, Change change);
   void cover(Inode& inode);
+  std::string damage(const std::string& part, size_t bytes);
+  [[nodiscard]] bool may_damage(const Inode& inode, Span span) const;
   static void put(std::string& content, const Change& change);
   static void apply(Tree& tree, const NameChange& change);
   void rename_change(NameChange change);

@@ -172,5 +172,23 @@ TEST_F(disk, rot_flips_one_synced_bit) {
   EXPECT_NE(read("wal/x"), "abc");
 }
 
+TEST_F(disk, bytes_are_garbled_anywhere_but_where_the_file_was_synced_last) {
+  ASSERT_TRUE(files.make_directory("wal").ok());
+  auto file = make("wal/x");
+  ASSERT_TRUE(files.sync_directory("wal").ok());
+  const std::string piece(64, 'a');
+  for (uint64_t i = 0; i < 16; ++i) {
+    ASSERT_TRUE(file->write_now(i * 64, piece).ok());
+    ASSERT_TRUE(file->sync_now().ok());
+  }
+  EXPECT_EQ(image.garble("wal"), "");
+  ASSERT_TRUE(file->write_now(16 * 64, piece).ok());
+  ASSERT_TRUE(file->sync_now().ok());
+  while (image.garble("wal").empty()) {
+  }
+  EXPECT_NE(read("wal/x").substr(0, 64), piece);
+  EXPECT_EQ(read("wal/x").substr(64), std::string(16 * 64, 'a'));
+}
+
 }  // namespace
 }  // namespace quorate::sim

@@ -30,7 +30,16 @@ const std::vector<FaultTable>& FaultTable::rows() {
       {"drift", &Nemesis::drift},
       {"jump", &Nemesis::jump},
       {"transfer", &Nemesis::transfer},
+      {"half_told", &Nemesis::half_told},
+      {"hunt", &Nemesis::hunt},
+      {"flicker", &Nemesis::flicker},
+      {"transfer_and_cut", &Nemesis::transfer_and_cut},
       {"membership", &Nemesis::membership},
+      {"join", &Nemesis::join},
+      {"leave", &Nemesis::leave},
+      {"rest", &Nemesis::rest},
+      {"replace", &Nemesis::replace},
+      {"lose_directory", &Nemesis::lose_directory},
   };
   return table;
 }
@@ -52,6 +61,7 @@ Nemesis::Nemesis(Cluster& cluster)
     : cluster_(cluster),
       world_(cluster.world()),
       prng_(world_.fork_prng()),
+      operator_(cluster),
       rules_(cluster.plan().faults) {
   // A minority of the replicas of any group, so that of the machines if every one holds all.
   const uint64_t minority = (cluster.plan().replication - 1) / 2;
@@ -71,6 +81,7 @@ void Nemesis::start() {
 
 void Nemesis::stop() {
   stopped_ = true;
+  operator_.stop();
   cluster_.network().heal_all();
   cluster_.network().set_model(cluster_.plan().link);
   for (const NodeId id : cluster_.ids()) {
@@ -228,19 +239,22 @@ void Nemesis::isolate_leader(const FaultRule& rule) {
   if (leader.none()) {
     return;
   }
-  note("n" + std::to_string(leader.value()) + " is cut off");
   world_.count("partitioned");
-  for (const NodeId id : cluster_.ids()) {
-    cluster_.network().cut(leader, id);
-    cluster_.network().cut(id, leader);
-  }
-  mend_after(rule, [this, leader] {
-    note("n" + std::to_string(leader.value()) + " is back");
-    for (const NodeId id : cluster_.ids()) {
-      cluster_.network().heal(leader, id);
-      cluster_.network().heal(id, leader);
+  isolate(leader, true);
+  mend_after(rule, [this, leader] { isolate(leader, false); });
+}
+
+void Nemesis::isolate(NodeId id, bool cut) {
+  note("n" + std::to_string(id.value()) + (cut ? " is cut off" : " is back"));
+  for (const NodeId other : cluster_.ids()) {
+    if (cut) {
+      cluster_.network().cut(id, other);
+      cluster_.network().cut(other, id);
+    } else {
+      cluster_.network().heal(id, other);
+      cluster_.network().heal(other, id);
     }
-  });
+  }
 }
 
 void Nemesis::one_way(const FaultRule& rule) {
@@ -274,6 +288,116 @@ void Nemesis::flap(const FaultRule&) {
     note("link n" + std::to_string(a.value()) + " - n" + std::to_string(b.value()) + " flaps");
     world_.count("link_flapped");
     cluster_.network().flap(a, b);
+  }
+}
+
+// The leader of a group still reaches a few, too few for a majority, then dies or falls silent: its
+// last entries live on in a minority, to be replaced by another leader's or to be brought back.
+// Rows of such leaders make figure 8 of the Raft paper.
+void Nemesis::half_told(const FaultRule& rule) {
+  const NodeId leader = any_leader();
+  if (leader.none()) {
+    return;
+  }
+  const uint64_t told = prng_.below((cluster_.ids().size() - 1) / 2 + 1);
+  std::vector<NodeId> others = cluster_.ids();
+  std::erase(others, leader);
+  while (others.size() > cluster_.ids().size() - 1 - told) {
+    others.erase(others.begin() + static_cast<std::ptrdiff_t>(prng_.below(others.size())));
+  }
+  note("n" + std::to_string(leader.value()) + " reaches " + std::to_string(told) + " others only");
+  world_.count("half_told");
+  for (const NodeId id : others) {
+    cluster_.network().cut(leader, id);
+    if (prng_.chance(1, 2)) {
+      cluster_.network().cut(id, leader);
+    }
+  }
+  mend_after(rule, [this, leader, others] {
+    if (prng_.chance(2, 3) && cluster_.running(leader)) {
+      cluster_.restart_after(leader, Cluster::End::kPowerCut,
+                             Duration::millis(prng_.between(1, 250)));
+    }
+    for (const NodeId id : others) {
+      cluster_.network().heal(leader, id);
+      cluster_.network().heal(id, leader);
+    }
+  });
+}
+
+// For a while every new leader is silenced and killed within a few messages of its election, and
+// the ones before it come back meanwhile: logs with the tails of many terms.
+void Nemesis::hunt(const FaultRule& rule) {
+  const GroupId group(static_cast<uint32_t>(prng_.below(cluster_.plan().groups + 1)));
+  note("the leaders of group " + std::to_string(group.value()) + " are hunted");
+  world_.count("leaders_hunted");
+  hunt_again(group, Term(), world_.now() + around(rule.length));
+}
+
+void Nemesis::hunt_again(GroupId group, Term seen, Instant until) {
+  if (stopped_ || world_.now() >= until) {
+    return;
+  }
+  const NodeId leader = cluster_.leader_of(group);
+  const Term term = leader.none() ? seen : cluster_.node(leader)->group(group)->raft().term();
+  if (term > seen) {
+    silence(leader, prng_.below((cluster_.ids().size() - 1) / 2 + 1),
+            Duration::micros(prng_.between(0, 20'000)),
+            Duration::millis(prng_.between(10, 120)));
+  }
+  world_.after(Duration::millis(1),
+               [this, group, term, until] { hunt_again(group, term, until); });
+}
+
+// After `delay` the node reaches `told` others only; after `length` it loses power for a moment.
+void Nemesis::silence(NodeId id, uint64_t told, Duration delay, Duration length) {
+  std::vector<NodeId> others = cluster_.ids();
+  std::erase(others, id);
+  for (uint64_t i = 0; i < told; ++i) {
+    others.erase(others.begin() + static_cast<std::ptrdiff_t>(prng_.below(others.size())));
+  }
+  world_.after(delay, [this, id, others] {
+    for (const NodeId other : others) {
+      if (!stopped_) {
+        cluster_.network().cut(id, other);
+      }
+    }
+  });
+  world_.after(delay + length, [this, id, others] {
+    if (!stopped_ && cluster_.running(id)) {
+      cluster_.restart_after(id, Cluster::End::kPowerCut,
+                             Duration::millis(prng_.between(20, 400)));
+    }
+    for (const NodeId other : others) {
+      cluster_.network().heal(id, other);
+    }
+  });
+}
+
+// All links of one node come and go, each direction by itself, faster than anybody's patience.
+void Nemesis::flicker(const FaultRule& rule) {
+  const NodeId victim = any_node();
+  note("the links of n" + std::to_string(victim.value()) + " flicker");
+  world_.count("links_flickered");
+  flicker_again(victim, world_.now() + around(rule.length));
+}
+
+void Nemesis::flicker_again(NodeId victim, Instant until) {
+  Network& network = cluster_.network();
+  const bool over = stopped_ || world_.now() >= until;
+  const uint64_t cut_percent = prng_.below(100);
+  for (const NodeId other : cluster_.ids()) {
+    for (const auto& [from, to] : {std::pair(victim, other), std::pair(other, victim)}) {
+      if (!over && prng_.chance(cut_percent, 100)) {
+        network.cut(from, to);
+      } else {
+        network.heal(from, to);
+      }
+    }
+  }
+  if (!over) {
+    world_.after(Duration::millis(prng_.between(5, 250)),
+                 [this, victim, until] { flicker_again(victim, until); });
   }
 }
 
@@ -327,6 +451,7 @@ void Nemesis::failing_disk(const FaultRule& rule) {
   DiskModel model = cluster_.plan().disk;
   model.write_fails_ppm = static_cast<uint32_t>(prng_.below(20'000));
   model.sync_fails_ppm = static_cast<uint32_t>(prng_.below(20'000));
+  model.read_fails_ppm = static_cast<uint32_t>(prng_.below(20'000));
   cluster_.disk(id).set_model(model);
   note("n" + std::to_string(id.value()) + " disk fails now and then");
   mend_after(rule, [this, id] { cluster_.disk(id).set_model(cluster_.plan().disk); });
@@ -340,9 +465,12 @@ void Nemesis::bit_rot(const FaultRule& rule) {
   cluster_.forgive_damage(id);
   const uint64_t bits = 1 + prng_.below(4);
   for (uint64_t i = 0; i < bits; ++i) {
-    const std::string where = cluster_.disk(id).rot(prng_.chance(2, 3) ? "wal" : "");
+    DiskImage& disk = cluster_.disk(id);
+    const bool garbles = prng_.chance(1, 3);
+    const std::string where =
+        garbles ? disk.garble("wal") : disk.rot(prng_.chance(2, 3) ? "wal" : "");
     if (!where.empty()) {
-      note("n" + std::to_string(id.value()) + " bit rot in " + where);
+      note("n" + std::to_string(id.value()) + (garbles ? " garbled " : " bit rot in ") + where);
     }
   }
   // What is wrong on a disk shows when it is read.
@@ -357,7 +485,10 @@ void Nemesis::bit_rot(const FaultRule& rule) {
 void Nemesis::drift(const FaultRule&) {
   constexpr int64_t kDriftPpmMax = 45'000;
   const NodeId id = any_node();
-  const int64_t drift = prng_.between(-kDriftPpmMax, kDriftPpmMax);
+  // The edge of what is allowed is where leases break, so it is tried most.
+  const int64_t drift = prng_.chance(1, 3)   ? prng_.between(-kDriftPpmMax, kDriftPpmMax)
+                        : prng_.chance(1, 2) ? kDriftPpmMax
+                                             : -kDriftPpmMax;
   cluster_.clock(id).set_drift(drift);
   note("n" + std::to_string(id.value()) + " clock drifts by " + std::to_string(drift) + " ppm");
   world_.count("clock_drifted");
@@ -365,76 +496,12 @@ void Nemesis::drift(const FaultRule&) {
 
 void Nemesis::jump(const FaultRule&) {
   const NodeId id = any_node();
-  const Duration by = Duration::millis(prng_.between(-3'600'000, 3'600'000) >>
-                                       prng_.between(0, 16));
+  const Duration by =
+      Duration::millis(prng_.between(-3'600'000, 3'600'000) >> prng_.between(0, 16));
   cluster_.clock(id).jump(by);
   note("n" + std::to_string(id.value()) + " wall clock jumps by " + std::to_string(by.millis()) +
        "ms");
   world_.count("clock_jumped");
-}
-
-// ---- administration ----------------------------------------------------------------------------
-
-void Nemesis::transfer(const FaultRule&) {
-  const GroupId group(static_cast<uint32_t>(prng_.below(cluster_.plan().groups + 1)));
-  const NodeId leader = cluster_.leader_of(group);
-  if (leader.none() || cluster_.is_paused(leader)) {
-    return;
-  }
-  const std::vector<NodeId> voters =
-      cluster_.node(leader)->group(group)->raft().config().voters;
-  const NodeId target = voters[prng_.below(voters.size())];
-  world_.after(cluster_.life(leader), Duration(), [this, group, leader, target] {
-    node::Group* const replica = cluster_.node(leader)->group(group);
-    if (replica != nullptr && replica->transfer(target).ok()) {
-      note("group " + std::to_string(group.value()) + " is handed from n" +
-           std::to_string(leader.value()) + " to n" + std::to_string(target.value()));
-      world_.count("transfer_asked");
-    }
-  });
-}
-
-// One random step: in comes somebody who is out, out goes somebody who is in, or both at once.
-void Nemesis::membership(const FaultRule&) {
-  const GroupId group(static_cast<uint32_t>(prng_.below(cluster_.plan().groups + 1)));
-  const NodeId leader = cluster_.leader_of(group);
-  if (leader.none() || cluster_.is_paused(leader)) {
-    return;
-  }
-  const raft::Config config = cluster_.node(leader)->group(group)->raft().config();
-  std::vector<NodeId> outside;
-  for (const NodeId id : cluster_.ids()) {
-    if (cluster_.running(id) &&
-        std::count(config.voters.begin(), config.voters.end(), id) == 0) {
-      outside.push_back(id);
-    }
-  }
-  raft::ConfigChange change;
-  std::string text = "group " + std::to_string(group.value()) + " membership:";
-  if (!outside.empty() && (config.voters.size() < cluster_.plan().replication ||
-                           prng_.chance(1, 2))) {
-    const NodeId in = outside[prng_.below(outside.size())];
-    const auto kind = prng_.chance(1, 4) ? raft::ChangeKind::kAddLearner
-                                         : raft::ChangeKind::kAddVoter;
-    change.changes.push_back({kind, in});
-    text += " +n" + std::to_string(in.value());
-  }
-  if (config.voters.size() >= cluster_.plan().replication && config.voters.size() > 2) {
-    const NodeId out = config.voters[prng_.below(config.voters.size())];
-    change.changes.push_back({raft::ChangeKind::kRemove, out});
-    text += " -n" + std::to_string(out.value());
-  }
-  if (change.changes.empty()) {
-    return;
-  }
-  change.joint = prng_.chance(1, 3);
-  world_.after(cluster_.life(leader), Duration(), [this, group, leader, change, text] {
-    node::Group* const replica = cluster_.node(leader)->group(group);
-    if (replica != nullptr && replica->propose_config(change).ok()) {
-      note(text);
-      world_.count(change.changes.size() > 1 ? "membership_replaced" : "membership_changed");
-    }
-  });
 }
 
 }  // namespace quorate::sim

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "sim/cluster.h"
+#include "sim/operator.h"
 
 namespace quorate::sim {
 
@@ -63,12 +64,31 @@ class Nemesis {
   void bit_rot(const FaultRule& rule);
   void drift(const FaultRule& rule);
   void jump(const FaultRule& rule);
+  void half_told(const FaultRule& rule);
+  void hunt(const FaultRule& rule);
+  void hunt_again(GroupId group, Term seen, Instant until);
+  void silence(NodeId id, uint64_t told, Duration delay, Duration length);
+  void flicker(const FaultRule& rule);
+  void flicker_again(NodeId victim, Instant until);
   void transfer(const FaultRule& rule);
+  void transfer_and_cut(const FaultRule& rule);
   void membership(const FaultRule& rule);
+  void change_members(GroupId group);
+  [[nodiscard]] raft::ConfigChange random_change(const raft::Node& leader, std::string& text);
+  // A group of these voters can lose every victim of bit rot and still elect.
+  [[nodiscard]] bool outlives_rot(const std::vector<NodeId>& voters) const;
+  void join(const FaultRule& rule);
+  void leave(const FaultRule& rule);
+  void rest(const FaultRule& rule);
+  void replace(const FaultRule& rule);
+  void lose_directory(const FaultRule& rule);
+  void isolate(NodeId id, bool cut);
+  void hand_over(GroupId group, NodeId leader);
 
   Cluster& cluster_;
   World& world_;
   Prng prng_;
+  Operator operator_;
   std::vector<FaultRule> rules_;
   std::vector<NodeId> rot_victims_;
   bool stopped_ = false;

@@ -50,6 +50,7 @@ Net::~Net() {
 
 void Net::set_peer(NodeId peer, const std::string& address) {
   Link& link = links_[peer];
+  link.inbound = false;
   if (link.address == address) {
     return;
   }
@@ -76,8 +77,36 @@ void Net::try_connect(NodeId peer, uint64_t epoch) {
   }
   it->second.up = true;
   it->second.stalled = false;
+  if (!target->second->links_.contains(self_)) {
+    Net* const called = target->second;
+    world_.after(called->life_, Duration(), [called, self = self_] { called->connected_by(self); });
+  }
   if (handler_ != nullptr) {
     handler_->on_link(peer, true);
+  }
+}
+
+void Net::connected_by(NodeId peer) {
+  if (links_.contains(peer)) {
+    return;
+  }
+  Link& link = links_[peer];
+  link.address = Network::address_of(peer);
+  link.inbound = true;
+  link.up = true;
+  link.epoch = ++epochs_;
+  if (handler_ != nullptr) {
+    handler_->on_link(peer, true);
+  }
+}
+
+void Net::remove_peer(NodeId peer) {
+  links_.erase(peer);
+  // The other end sees the link close, and may call again.
+  const auto other = network_.listening_.find(Network::address_of(peer));
+  if (other != network_.listening_.end() && !network_.is_cut(self_, peer)) {
+    Net* const net = other->second;
+    world_.after(net->life_, Duration::millis(1), [net, self = self_] { net->go_down(self); });
   }
 }
 
@@ -87,12 +116,16 @@ void Net::go_down(NodeId peer) {
     return;
   }
   Link& link = it->second;
-  link.up = false;
-  link.stalled = false;
-  link.epoch = ++epochs_;
-  link.queued_bytes = 0;
-  world_.after(life_, world_.between(kReconnectMin, kReconnectMax),
-               [this, peer, epoch = link.epoch] { try_connect(peer, epoch); });
+  if (link.inbound) {
+    links_.erase(it);
+  } else {
+    link.up = false;
+    link.stalled = false;
+    link.epoch = ++epochs_;
+    link.queued_bytes = 0;
+    world_.after(life_, world_.between(kReconnectMin, kReconnectMax),
+                 [this, peer, epoch = link.epoch] { try_connect(peer, epoch); });
+  }
   if (handler_ != nullptr) {
     handler_->on_link(peer, false);
   }
@@ -111,6 +144,9 @@ bool Net::send(NodeId peer, std::string frame) {
     return false;
   }
   world_.fold(hash64(frame));
+  if (network_.tap_) {
+    network_.tap_(self_, peer, frame);
+  }
   ++network_.stats_.frames;
   network_.stats_.bytes += frame.size();
   transmit(peer, link, std::move(frame));

@@ -9,12 +9,16 @@
 // Between open ends a frame takes the time of its bytes, then a random delay; it keeps its order
 // unless chance says otherwise; it may be lost or doubled. Frames may even reach a later process of
 // the same node: no protocol above may rely on a connection.
+//
+// As with the real net (os/net.h), a node that was not told of a peer can be called by it, and
+// answers over the link that the peer made, for as long as that lives.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "env/net.h"
@@ -51,6 +55,9 @@ class Network {
   explicit Network(World& world) : world_(world), prng_(world.fork_prng()) {}
 
   void set_model(const LinkModel& model) { model_ = model; }
+  // Sees each frame that leaves a process, whatever becomes of it then.
+  using Tap = UniqueFunction<void(NodeId from, NodeId to, std::string_view frame)>;
+  void set_tap(Tap tap) { tap_ = std::move(tap); }
   [[nodiscard]] const LinkModel& model() const { return model_; }
   // Frames of this direction vanish from now on.
   void cut(NodeId from, NodeId to);
@@ -70,6 +77,7 @@ class Network {
   LinkModel model_;
   std::set<std::pair<NodeId, NodeId>> cuts_;
   std::map<std::string, Net*> listening_;
+  Tap tap_;
   NetworkStats stats_;
 };
 
@@ -80,7 +88,7 @@ class Net : public env::Net {
 
   void set_handler(env::NetHandler* handler) override { handler_ = handler; }
   void set_peer(NodeId peer, const std::string& address) override;
-  void remove_peer(NodeId peer) override { links_.erase(peer); }
+  void remove_peer(NodeId peer) override;
   bool send(NodeId peer, std::string frame) override;
   [[nodiscard]] size_t queued_bytes(NodeId peer) const override;
 
@@ -93,6 +101,7 @@ class Net : public env::Net {
     std::string address;
     bool up = false;
     bool stalled = false;         // cut, and the transport's patience is running
+    bool inbound = false;         // made by the peer alone: never remade from here
     uint64_t epoch = 0;           // grows when the link goes down: frames of before are lost
     size_t queued_bytes = 0;
     Instant free_at;              // when the last byte queued so far will have left
@@ -100,6 +109,7 @@ class Net : public env::Net {
   };
 
   void try_connect(NodeId peer, uint64_t epoch);
+  void connected_by(NodeId peer);
   void stall(NodeId peer, Link& link);
   void go_down(NodeId peer);
   void transmit(NodeId peer, Link& link, std::string frame);

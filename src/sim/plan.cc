@@ -31,6 +31,7 @@ std::vector<Setting> settings_of(Plan& plan) {
   return {
       {"nodes", &plan.nodes},
       {"spares", &plan.spares},
+      {"placement", &plan.placement},
       {"groups", &plan.groups},
       {"replication", &plan.replication},
       {"quiet_after", &plan.quiet_after},
@@ -46,6 +47,11 @@ std::vector<Setting> settings_of(Plan& plan) {
       {"think", &plan.think},
       {"reads_percent", &plan.reads_percent},
       {"idle_percent", &plan.idle_percent},
+      {"lock_clients", &plan.lock_clients},
+      {"lock_domains", &plan.lock_domains},
+      {"locks", &plan.locks},
+      {"attempt", &plan.attempt},
+      {"heal", &plan.heal},
       {"duration", &plan.duration},
       {"drift_ppm", &plan.drift_ppm},
       {"loss_ppm", &plan.link.loss_ppm},
@@ -172,7 +178,8 @@ Result<Plan> parse_plan(const std::string& name, std::string_view text) {
     plan.replication = plan.nodes;
   }
   if (plan.nodes == 0 || plan.nodes + plan.spares > 16 || plan.groups == 0 || plan.keys == 0 ||
-      plan.clients == 0 || plan.replication > plan.nodes) {
+      plan.clients == 0 || plan.lock_domains == 0 || plan.locks == 0 ||
+      plan.replication > plan.nodes) {
     return Status(Code::kInvalidArgument, "plan " + name + ": impossible numbers");
   }
   return plan;

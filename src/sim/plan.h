@@ -33,6 +33,7 @@ struct Plan {
   // The cluster.
   uint64_t nodes = 3;
   uint64_t spares = 0;             // machines that membership changes may bring in
+  uint64_t placement = 0;          // 1: node::Placement decides who holds what
   uint64_t groups = 2;
   uint64_t replication = 0;        // zero: all nodes
   Duration quiet_after;
@@ -49,7 +50,12 @@ struct Plan {
   Duration think = Duration::millis(20);
   uint64_t reads_percent = 40;
   uint64_t idle_percent = 0;       // share of the time in which all clients rest together
+  uint64_t lock_clients = 0;       // of the locks; none: the service is not there
+  uint64_t lock_domains = 3;
+  uint64_t locks = 3;              // of each domain, beside a semaphore
+  Duration attempt = Duration::millis(1500);   // how long a client waits for one node's answer
   Duration duration = Duration::seconds(20);
+  Duration heal = Duration::seconds(40);       // how long a cluster without faults may take
   // The world.
   LinkModel link;
   DiskModel disk;

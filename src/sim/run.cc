@@ -5,6 +5,7 @@
 
 #include "sim/check/observer.h"
 #include "sim/nemesis.h"
+#include "sim/workloads/locks.h"
 #include "sim/workloads/registers.h"
 
 namespace quorate::sim {
@@ -22,7 +23,8 @@ class Simulation {
         cluster_(world_, plan_),
         observer_(cluster_),
         nemesis_(cluster_),
-        registers_(cluster_) {
+        registers_(cluster_),
+        locks_(cluster_) {
     world_.set_after_event([this](LifeId life) { after_event(life); });
   }
   ~Simulation() { world_.set_after_event(nullptr); }
@@ -33,10 +35,12 @@ class Simulation {
                    [this, id] { cluster_.start(id); });
     }
     registers_.start();
+    locks_.start();
     nemesis_.start();
     world_.run_until(Instant() + plan_.duration);
     if (broken().empty()) {
       registers_.stop();
+      locks_.stop();
       nemesis_.stop();
       heal();
     }
@@ -81,28 +85,32 @@ class Simulation {
     if (!id.none()) {
       if (cluster_.speaks(id)) {
         observer_.look(id);
+        locks_.after_event(id);
       }
       cluster_.after_event(life);
     }
   }
 
   void heal() {
-    const Instant limit = world_.now() + kHealMax;
+    const Instant limit = world_.now() + plan_.heal;
     std::string why = "?";
     while (world_.now() < limit && broken().empty() && !why.empty()) {
       world_.run_until(world_.now() + kHealStep);
       why = observer_.differences();
     }
     if (!why.empty() && broken().empty()) {
-      failure_ = "not healed " + show(kHealMax) + " after the last fault: " + why;
+      failure_ = "not healed " + show(plan_.heal) + " after the last fault: " + why;
     }
   }
 
   void last_reads() {
     registers_.finish();
     const Instant limit = world_.now() + kLastReadsMax;
-    while (world_.now() < limit && broken().empty() && !registers_.idle()) {
+    while (world_.now() < limit && broken().empty() && !(registers_.idle() && locks_.idle())) {
       world_.run_until(world_.now() + kHealStep);
+    }
+    if (!locks_.idle() && broken().empty()) {
+      failure_ = "a healed cluster keeps locks: " + locks_.unfinished();
     }
     if (!registers_.idle() && broken().empty()) {
       failure_ = "a healed cluster does not answer: " + registers_.unfinished();
@@ -122,6 +130,9 @@ class Simulation {
     if (!observer_.breach().empty()) {
       return observer_.breach();
     }
+    if (!locks_.complaint().empty()) {
+      return locks_.complaint();
+    }
     return !registers_.complaint().empty() ? registers_.complaint() : cluster_.complaint();
   }
 
@@ -132,6 +143,7 @@ class Simulation {
   Observer observer_;
   Nemesis nemesis_;
   Registers registers_;
+  Locks locks_;
   std::string failure_;
 };
 

@@ -2,8 +2,8 @@
 // run: one plan, one seed, from an empty cluster to a verdict.
 //
 //   faults and load      for the plan's duration; the observer looks after each event
-//   healing              no faults, no load: within kHealMax every group has a leader, every member
-//                        has applied everything, and their digests are equal
+//   healing              no faults, no load: within the plan's time every group has a leader, every
+//                        member has applied everything, and their digests are equal
 //   last reads           every register once; then the histories are checked
 #pragma once
 
@@ -15,8 +15,6 @@
 #include "sim/plan.h"
 
 namespace quorate::sim {
-
-inline constexpr Duration kHealMax = Duration::seconds(40);
 
 struct Report {
   std::string plan;

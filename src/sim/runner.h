@@ -22,7 +22,7 @@ struct RunnerOptions {
   size_t jobs = 2;
   bool stop_at_failure = false;
   bool quiet = false;          // print nothing
-  uint64_t seconds_max = 20;  // of one seed, then it is killed: a loop without end
+  uint64_t seconds_max = 20;  // of processor time, then it is killed: a loop without end
 };
 
 struct Totals {

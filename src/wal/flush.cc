@@ -113,9 +113,13 @@ Result<std::vector<std::string_view>> Log::launch() {
 }
 
 // A segment with room for this many bytes. A batch longer than a segment gets one of its own size.
+// A segment that grows as it is written gives way to one that was written ahead as soon as there is
+// one: the sync of a growing file costs up to twice as much.
 Status Log::make_place(uint64_t bytes) {
   Segment& segment = segments_.newest();
-  if (segment.end == 0 || segment.end + bytes <= options_.segment_bytes) {
+  const bool fits = segment.end + bytes <= options_.segment_bytes;
+  const bool grows = segment.end + bytes > segment.ahead;
+  if (segment.end == 0 || (fits && !(grows && segments_.has_spare()))) {
     return Status::success();
   }
   if (durable_ < written_) {

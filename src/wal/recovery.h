@@ -36,6 +36,7 @@ struct RebuiltGroup {
   bool suspect = false;       // as the log itself says
   bool uncertain = false;     // batches were lost since the group's last item
   bool missed = false;        // an item of the group was lost, and none since says where it stands
+  Hole guessed;               // lost entries in here may be of an older term than the log says
   [[nodiscard]] bool tail_suspect() const { return suspect || uncertain || missed; }
 };
 

@@ -87,9 +87,55 @@ RebuiltGroup& Replay::group_of(const Item& item, uint64_t batch) {
 void Replay::doubt(RebuiltGroup& group, Index last, Term term) {
   const Index from = std::max(group.log.state().commit, group.log.compacted()).next();
   if (from <= last) {
+    const Term before = group.log.term_at(std::min(from.previous(), group.log.last()));
+    if (before != term && term > Term(1)) {
+      const bool none = group.guessed.first.none();
+      group.guessed.first = none ? from : std::min(group.guessed.first, from);
+      group.guessed.last = std::max(group.guessed.last, last);
+    }
     group.log.put(from, last, Run{});
     group.log.set_term(from, last, term);
   }
+}
+
+// A lost entry of which later items say that it was committed must not have a guessed term: the
+// owner would refuse the very entry that its leader has there. What is certain ends before it; the
+// replica counts as suspect until a leader has brought it up to date.
+void Replay::cut_guesses(RebuiltGroup& group) {
+  for (const Hole& hole : group.log.holes()) {
+    const Index first = std::max(hole.first, group.guessed.first);
+    if (first <= std::min(hole.last, group.guessed.last) && first <= group.log.state().commit) {
+      cut_before(group, first);
+      break;
+    }
+  }
+  // Terms never fall along a log: where they seem to behind a lost entry, its term was a guess,
+  // perhaps of an earlier start, and too high.
+  const std::vector<TermRun> runs = group.log.terms();
+  for (const Hole& hole : group.log.holes()) {
+    const Term guess = group.log.term_at(hole.first);
+    const bool belied = std::any_of(runs.begin(), runs.end(), [&](const TermRun& run) {
+      return run.first > hole.first && run.term < guess;
+    });
+    if (belied) {
+      cut_before(group, hole.first);
+      break;
+    }
+  }
+}
+
+void Replay::cut_before(RebuiltGroup& group, Index first) {
+  const Index keep = std::max(first.previous(), group.log.compacted());
+  group.log.set_last(keep, group.log.term_at(keep));
+  std::erase_if(group.marked, [keep](Index index) { return index > keep; });
+  group.suspect = true;
+}
+
+std::map<GroupId, RebuiltGroup> Replay::take_groups() {
+  for (auto& [id, group] : groups_) {
+    cut_guesses(group);
+  }
+  return std::move(groups_);
 }
 
 void Replay::apply_item(const Item& item, Source source, const BatchScan& scan) {

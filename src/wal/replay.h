@@ -34,7 +34,7 @@ class Replay {
   // Batch `first` (or a part of it) and maybe more are lost: no group's end is certain until its
   // next item.
   void lose_batches(uint64_t first);
-  [[nodiscard]] std::map<GroupId, RebuiltGroup> take_groups() { return std::move(groups_); }
+  [[nodiscard]] std::map<GroupId, RebuiltGroup> take_groups();
 
  private:
   // Which item of which batch.
@@ -47,6 +47,8 @@ class Replay {
   void apply_item(const Item& item, Source source, const BatchScan& scan);
   RebuiltGroup& group_of(const Item& item, uint64_t batch);
   void doubt(RebuiltGroup& group, Index last, Term term);
+  static void cut_guesses(RebuiltGroup& group);
+  static void cut_before(RebuiltGroup& group, Index first);
   void apply_append(RebuiltGroup& group, const Item& item, Source source);
   void apply_records(RebuiltGroup& group, const Item& item, const BatchScan& scan);
 

@@ -64,6 +64,7 @@ class Segments {
   // Starts to write a spare segment ahead if one is missing.
   void prepare();
 
+  [[nodiscard]] bool has_spare() const { return !spares_.empty(); }
   [[nodiscard]] bool empty() const { return segments_.empty(); }
   [[nodiscard]] size_t size() const { return segments_.size(); }
   [[nodiscard]] Segment& at(size_t i) { return segments_[i]; }
@@ -94,6 +95,7 @@ class Segments {
   // The one before, kept until the next because its own callback was running when it was done.
   std::unique_ptr<env::File> filled_last_;
   uint64_t filled_ = 0;
+  uint64_t end_seen_ = 0;  // of the newest segment, when the last piece was due
   env::TimerId pause_ = env::TimerId::kNone;
 };
 

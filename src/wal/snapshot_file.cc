@@ -27,10 +27,12 @@ uint32_t block_seed(uint64_t block, uint32_t seed) {
   return crc32c(std::string_view(bytes, sizeof(bytes)), seed);
 }
 
-// Exactly this many bytes, or an error.
+// Exactly this many bytes, or an error. What the disk says of itself is passed on: that bytes could
+// not be read now does not tell that they are damaged.
 Status read_exactly(env::File& file, uint64_t at, std::span<char> out, const char* what) {
   const auto got = file.read(at, out);
-  return got.ok() && *got == out.size() ? Status::success() : damaged(what);
+  RETURN_IF_ERROR(got);
+  return *got == out.size() ? Status::success() : damaged(what);
 }
 
 Result<uint32_t> read_foot(env::File& file, SnapshotInfo& info) {

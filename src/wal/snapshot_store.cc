@@ -118,6 +118,7 @@ class Store final : public SnapshotStore {
 
   Status load_part(const std::string& name);
   void load_wholes(std::map<GroupId, std::vector<SnapshotInfo>>& found);
+  Status verify(SnapshotInfo& info);
   void insert(const SnapshotInfo& info);
   Status start_part(const SnapshotInfo& info);
   void drop_part(GroupId group);
@@ -191,7 +192,7 @@ class FileReader final : public SnapshotReader {
   [[nodiscard]] const SnapshotInfo& info() const override { return whole_->info; }
   [[nodiscard]] Result<std::string> read(uint64_t offset, size_t bytes_max) override {
     auto bytes = read_body(*file_, whole_->info, offset, bytes_max);
-    if (!bytes.ok()) {
+    if (bytes.status().code() == Code::kCorrupted) {
       whole_->damaged = true;  // not offered again
     }
     return bytes;
@@ -230,28 +231,39 @@ Status Store::load() {
 }
 
 // Of each group the newest that passes. The others of the group go: what is older is not needed,
-// what is newer and damaged is of no use. If none passes they stay, for whoever wants to look.
+// what is newer and damaged is of no use. What the disk could not read stays, as it may be good;
+// and if none passes all stay, for whoever wants to look.
 void Store::load_wholes(std::map<GroupId, std::vector<SnapshotInfo>>& found) {
   for (auto& [group, infos] : found) {
     std::sort(infos.begin(), infos.end(), [](const SnapshotInfo& a, const SnapshotInfo& b) {
       return std::pair(a.index, a.term) > std::pair(b.index, b.term);
     });
-    const auto good = std::find_if(infos.begin(), infos.end(), [&](SnapshotInfo& info) {
-      const auto file = disk_.open(path(name_of(info)), env::OpenMode::kRead);
-      const auto whole = file.ok() ? verify_snapshot(**file) : Result<SnapshotInfo>(file.status());
-      info.bytes = whole.ok() ? whole->bytes : 0;
-      return whole.ok();
-    });
-    if (good == infos.end()) {
-      continue;
+    std::vector<SnapshotInfo> useless;
+    bool kept = false;
+    for (SnapshotInfo& info : infos) {
+      const Status status = kept ? Status() : verify(info);
+      if (kept || status.code() == Code::kCorrupted) {
+        useless.push_back(std::move(info));
+      } else if (status.ok()) {
+        insert(info);
+        kept = true;
+      }
     }
-    insert(*good);
-    for (const SnapshotInfo& info : infos) {
-      if (!same(info, *good)) {
+    for (const SnapshotInfo& info : useless) {
+      if (kept) {
         (void)disk_.remove(path(name_of(info)));
       }
     }
   }
+}
+
+Status Store::verify(SnapshotInfo& info) {
+  const auto file = disk_.open(path(name_of(info)), env::OpenMode::kRead);
+  RETURN_IF_ERROR(file);
+  const auto whole = verify_snapshot(**file);
+  RETURN_IF_ERROR(whole);
+  info.bytes = whole->bytes;
+  return Status::success();
 }
 
 Status Store::load_part(const std::string& name) {

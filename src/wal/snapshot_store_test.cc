@@ -165,6 +165,24 @@ TEST(snapshot_store, a_newer_damaged_snapshot_gives_way_to_an_older_good_one) {
   EXPECT_EQ(test.read_all(), "old");
 }
 
+TEST(snapshot_store, what_the_disk_cannot_read_now_is_neither_damaged_nor_removed) {
+  Fixture test;
+  ASSERT_TRUE(test.write(Fixture::info(5), "old").ok());
+  const std::string body = body_of(200'000);
+  ASSERT_TRUE(test.write(Fixture::info(), body).ok());
+  auto reader = test.store->newest(GroupId(1));
+  test.disk.node(kFile).bad_sectors.insert(10);
+  EXPECT_EQ((*reader)->read(0, SIZE_MAX).status().code(), Code::kUnavailable);
+  ASSERT_EQ(test.store->list().size(), 1u);
+  EXPECT_EQ(test.store->list()[0].index, Index(10)) << "still offered";
+
+  ASSERT_TRUE(test.open().ok());
+  EXPECT_EQ(test.read_all(), "old");
+  test.disk.node(kFile).bad_sectors.clear();
+  ASSERT_TRUE(test.open().ok());
+  EXPECT_EQ(test.read_all(), body) << "it was only unreadable, not damaged";
+}
+
 TEST(snapshot_store, a_transfer_goes_on_after_a_crash_where_it_had_got_to) {
   Fixture test;
   const std::string body = body_of(1'000'000);

@@ -223,14 +223,50 @@ TEST(wal, spare_segments_are_written_ahead_between_flushes) {
   EXPECT_EQ(spares, 2u);
 }
 
+TEST(wal, while_the_log_is_busy_a_second_spare_is_written_in_step_with_it) {
+  LogFixture log;
+  log.options.segment_bytes = 4 * 1024 * 1024;
+  log.restart();
+  const auto count = [&log](const std::string& part) {
+    size_t found = 0;
+    for (const auto& [path, node] : log.disk.names()) {
+      found += path.find(part) != std::string::npos && !path.ends_with(".new") ? 1 : 0;
+    }
+    return found;
+  };
+  // The first spare takes the place of the segment that grows, the next one is at hand.
+  const std::string payload(20'000, 'x');
+  uint64_t index = 0;
+  const auto write = [&](int flushes) {
+    for (int i = 0; i < flushes; ++i) {
+      log.append(1, ++index, {payload});
+      ASSERT_TRUE(log.flush().ok());
+      log.loop.advance(Duration::millis(2));
+    }
+  };
+  write(90);
+  EXPECT_EQ(count("/segment-"), 2u);
+  EXPECT_EQ(count("/spare-"), 1u) << "the second half of the segment has not begun";
+  write(100);
+  EXPECT_EQ(count("/segment-"), 2u);
+  write(40);
+  EXPECT_EQ(count("/segment-"), 3u);
+  EXPECT_EQ(count("/spare-"), 1u) << "one was taken, and the other was ready";
+  log.loop.advance(Duration::millis(50));
+  EXPECT_EQ(count("/spare-"), 2u) << "the log is still";
+}
+
 TEST(wal, the_weaker_policies_sync_as_often_as_they_say) {
   for (const SyncPolicy policy : {SyncPolicy::kInterval, SyncPolicy::kNever}) {
     LogFixture log;
     log.options.sync = policy;
     log.restart();
-    log.loop.advance(Duration::seconds(1));
+    log.loop.advance(Duration::seconds(1));  // spares are there
+    log.append(1, 1, {"x"});
+    ASSERT_TRUE(log.flush().ok());
+    log.loop.advance(Duration::seconds(1));  // and the one that was taken has its successor
     const uint64_t syncs = log.disk.syncs();
-    for (uint64_t i = 1; i <= 50; ++i) {
+    for (uint64_t i = 2; i <= 50; ++i) {
       log.append(1, i, {"x"});
       ASSERT_TRUE(log.flush().ok());
     }

@@ -84,7 +84,8 @@ def _is_elif(parent, child):
 
 def check_folders(files):
     counts = collections.Counter(
-        file.path.rsplit("/", 1)[0] for file in files if file.is_cpp and not file.is_test)
+        file.path.rsplit("/", 1)[0] for file in files
+        if file.is_cpp and not file.is_test and not file.is_bench)
     for folder, count in sorted(counts.items()):
         if count > FOLDER_FILES_MAX:
             yield Finding(folder, 1, "size", f"{count} source files > {FOLDER_FILES_MAX}: split it")

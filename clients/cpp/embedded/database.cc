@@ -18,9 +18,15 @@ namespace {
 
 namespace kv = service::kv;
 
+// A view of it.
+service::Fence fence_of(const Fence& fence) {
+  return {service::DomainId(fence.domain), fence.lock, Token(fence.token)};
+}
+
 kv::WriteOptions write_options(const PutOptions& options) {
   kv::WriteOptions write;
   write.timeout = options.timeout;
+  write.fence = fence_of(options.fence);
   if (!options.idempotency_key.empty()) {
     write.key = service::CommandKey::of(options.idempotency_key);
   }
@@ -84,6 +90,7 @@ Result<server::Config> config_of(const DatabaseOptions& options) {
   // A node alone needs no fixed port for others to find it.
   set("raft.listen", "127.0.0.1:0");
   set("http.listen", "127.0.0.1:0");
+  set("resp.listen", "");   // served only where a port is given
   set("node", std::to_string(options.node));
   set("data", options.directory);
   for (const auto& [key, value] : options.settings) {
@@ -199,6 +206,12 @@ void Database::run_on_loop(UniqueFunction<void(kv::Api&)> action) {
       [assembly, action = std::move(action)]() mutable { action(assembly->kv()); });
 }
 
+void Database::run_with_locks(UniqueFunction<void(service::lock::Api&)> action) {
+  server::Assembly* const assembly = state_->assembly;
+  assembly->loop().post(
+      [assembly, action = std::move(action)]() mutable { action(assembly->locks()); });
+}
+
 void Database::put_async(std::string key, std::string value, PutOptions options,
                          Done<Written> done) {
   run_on_loop([key = std::move(key), value = std::move(value), options = std::move(options),
@@ -238,11 +251,12 @@ void Database::get_async(std::string key, GetOptions options, Done<Entry> done) 
   });
 }
 
-void Database::remove_async(std::string key, Done<uint64_t> done) {
-  run_on_loop([key = std::move(key), done = std::move(done)](kv::Api& api) mutable {
+void Database::remove_async(std::string key, Done<uint64_t> done, Fence fence) {
+  run_on_loop([key = std::move(key), fence = std::move(fence),
+               done = std::move(done)](kv::Api& api) mutable {
     kv::Delete command;
     command.key = key;
-    api.write(command, kv::WriteOptions(),
+    api.write(command, {.fence = fence_of(fence)},
               [done = std::move(done)](const Status& status, const kv::Removed& removed,
                                        const service::Origin&) mutable {
                 done(status.ok() ? Result<uint64_t>(removed.count) : Result<uint64_t>(status));
@@ -284,6 +298,67 @@ void Database::put_many_async(Pairs pairs, PutOptions options, Done<uint64_t> do
   });
 }
 
+void Database::increment_async(std::string key, int64_t by, Done<int64_t> done) {
+  run_on_loop([key = std::move(key), by, done = std::move(done)](kv::Api& api) mutable {
+    kv::Increment command;
+    command.key = key;
+    command.delta = by;
+    if (const Status status = kv::validate(kv::Command(command)); !status.ok()) {
+      done(status);
+      return;
+    }
+    api.write(command, kv::WriteOptions(),
+              [done = std::move(done)](const Status& status, const kv::Counted& counted,
+                                       const service::Origin&) mutable {
+                done(status.ok() ? Result<int64_t>(counted.value) : Result<int64_t>(status));
+              });
+  });
+}
+
+void Database::rate_limit_async(std::string name, RateLimit limit, Done<Rated> done) {
+  run_on_loop([name = std::move(name), limit, done = std::move(done)](kv::Api& api) mutable {
+    kv::RateLimit command;
+    command.name = name;
+    command.burst = limit.burst;
+    command.tokens = limit.tokens;
+    command.period = limit.period;
+    command.cost = limit.cost;
+    if (const Status status = kv::validate(kv::Command(command)); !status.ok()) {
+      done(status);
+      return;
+    }
+    api.rate_limit(command, kv::WriteOptions(),
+                   [done = std::move(done)](const Status& status, const kv::Rated& rated,
+                                            const service::Origin&) mutable {
+                     done(status.ok()
+                              ? Result<Rated>({rated.allowed, rated.tokens_left, rated.retry_after})
+                              : Result<Rated>(status));
+                   });
+  });
+}
+
+void Database::scan_async(std::string prefix, size_t limit, Done<Pairs> done) {
+  run_on_loop([prefix = std::move(prefix), limit, done = std::move(done)](kv::Api& api) mutable {
+    const std::string end = kv::prefix_end(prefix);
+    kv::Scan scan;
+    scan.range = {prefix, end};
+    scan.limit = limit;
+    api.scan(scan, kv::ReadOptions(),
+             [done = std::move(done)](const Status& status, const kv::Page& page,
+                                      const service::Origin&) mutable {
+               if (!status.ok()) {
+                 done(status);
+                 return;
+               }
+               Pairs pairs;
+               for (const kv::Item& item : page.items) {
+                 pairs.emplace_back(item.key, item.value);
+               }
+               done(std::move(pairs));
+             });
+  });
+}
+
 Result<Written> Database::put(std::string key, std::string value, PutOptions options) {
   return put_future(std::move(key), std::move(value), std::move(options)).get();
 }
@@ -292,9 +367,9 @@ Result<Entry> Database::get(std::string key, GetOptions options) {
   return get_future(std::move(key), options).get();
 }
 
-Result<uint64_t> Database::remove(std::string key) {
+Result<uint64_t> Database::remove(std::string key, Fence fence) {
   auto [done, future] = promised<uint64_t>();
-  remove_async(std::move(key), std::move(done));
+  remove_async(std::move(key), std::move(done), std::move(fence));
   return future.get();
 }
 
@@ -307,6 +382,24 @@ Result<uint64_t> Database::touch(std::string key, Duration ttl) {
 Result<uint64_t> Database::put_many(Pairs pairs, PutOptions options) {
   auto [done, future] = promised<uint64_t>();
   put_many_async(std::move(pairs), std::move(options), std::move(done));
+  return future.get();
+}
+
+Result<int64_t> Database::increment(std::string key, int64_t by) {
+  auto [done, future] = promised<int64_t>();
+  increment_async(std::move(key), by, std::move(done));
+  return future.get();
+}
+
+Result<Rated> Database::rate_limit(std::string name, RateLimit limit) {
+  auto [done, future] = promised<Rated>();
+  rate_limit_async(std::move(name), limit, std::move(done));
+  return future.get();
+}
+
+Result<Database::Pairs> Database::scan(std::string prefix, size_t limit) {
+  auto [done, future] = promised<Pairs>();
+  scan_async(std::move(prefix), limit, std::move(done));
   return future.get();
 }
 
@@ -324,5 +417,6 @@ std::future<Result<Entry>> Database::get_future(std::string key, GetOptions opti
 }
 
 uint16_t Database::http_port() const { return state_->assembly->http_port(); }
+uint16_t Database::resp_port() const { return state_->assembly->resp_port(); }
 
 }  // namespace quorate

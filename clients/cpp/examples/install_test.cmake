@@ -15,4 +15,15 @@ must(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/build -DCMAKE_PREFIX_PATH=${WORK}/
      -DCMAKE_BUILD_TYPE=Release)
 must(${CMAKE_COMMAND} --build ${WORK}/build)
 must(${WORK}/build/example-embedded ${WORK}/data)
+must(${WORK}/build/example-remote ${WORK}/data-remote)
+# What asks pkg-config gets the same program.
+find_program(PKG_CONFIG pkg-config)
+if(PKG_CONFIG)
+  set(ENV{PKG_CONFIG_PATH} ${WORK}/prefix/lib/pkgconfig)
+  execute_process(COMMAND ${PKG_CONFIG} --cflags --libs quorate OUTPUT_VARIABLE flags
+                  OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+  separate_arguments(flags UNIX_COMMAND "${flags}")
+  must(c++ -std=c++20 -I${SOURCE}/../../.. ${SOURCE}/remote.cc -o ${WORK}/remote ${flags})
+  must(${WORK}/remote ${WORK}/data-remote)
+endif()
 file(REMOVE_RECURSE ${WORK})

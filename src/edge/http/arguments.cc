@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "base/limits.h"
+#include "base/text.h"
 
 namespace quorate::edge::http {
 namespace {
@@ -25,6 +26,21 @@ struct UnitRow {
 // "ms" before "s" and "m", for the first that fits is taken.
 constexpr std::array<UnitRow, 6> kUnits = {{{"ms", 1}, {"s", 1'000}, {"m", 60'000},
                                             {"h", 3'600'000}, {"d", 86'400'000}, {"", 1'000}}};
+
+constexpr Duration kTimeoutDefault = Duration::seconds(10);
+constexpr Duration kTimeoutMost = Duration::seconds(300);
+constexpr size_t kIdempotencyKeyBytesMax = 256;
+
+struct ConsistencyRow {
+  std::string_view name;
+  service::Consistency value;
+};
+constexpr std::array<ConsistencyRow, 4> kConsistencies = {{
+    {"linearizable", service::Consistency::kLinearizable},
+    {"follower", service::Consistency::kFollower},
+    {"bounded", service::Consistency::kBounded},
+    {"eventual", service::Consistency::kEventual},
+}};
 
 // A hundred years: later than anyone means, and safe to add to any stamp.
 constexpr uint64_t kDurationMillisMax = 100ull * 366 * 86'400'000;
@@ -83,6 +99,24 @@ Status check_query(const Request& request, std::initializer_list<std::string_vie
     if (std::find(known.begin(), known.end(), name) == known.end()) {
       return Status(Code::kInvalidArgument,
                     "unknown query parameter '" + name + "'; known here: " + list(known));
+    }
+  }
+  return Status::success();
+}
+
+Status check_query(const Request& request, const RouteText& text) {
+  for (const auto& [name, value] : request.query) {
+    std::string known;
+    bool is_known = false;
+    for (const Parameter& parameter : text.parameters) {
+      if (parameter.in == In::kQuery) {
+        is_known = is_known || parameter.name == name;
+        known.append(known.empty() ? "" : ", ").append(parameter.name);
+      }
+    }
+    if (!is_known) {
+      return Status(Code::kInvalidArgument,
+                    "unknown query parameter '" + name + "'; known here: " + known);
     }
   }
   return Status::success();
@@ -177,6 +211,123 @@ Result<std::optional<Duration>> duration_field(const json::object& object, std::
   const Result<Duration> duration = parse_duration(text, name);
   RETURN_IF_ERROR(duration);
   return std::optional<Duration>(*duration);
+}
+
+namespace {
+
+Result<Duration> read_timeout(const Request& request) {
+  const auto text = argument(request, "timeout", "Quorate-Timeout");
+  if (!text) {
+    return kTimeoutDefault;
+  }
+  const Result<Duration> timeout = parse_duration(*text, "timeout");
+  RETURN_IF_ERROR(timeout);
+  if (*timeout == Duration() || *timeout > kTimeoutMost) {
+    return wrong("timeout", "more than nothing and at most 300s");
+  }
+  return timeout;
+}
+
+}  // namespace
+
+Result<CallOptions> read_call_options(const Request& request) {
+  const Result<Duration> timeout = read_timeout(request);
+  RETURN_IF_ERROR(timeout);
+  CallOptions options = {.timeout = *timeout, .caller = request.caller.get()};
+  if (const auto key = request.header("Idempotency-Key")) {
+    if (key->empty() || key->size() > kIdempotencyKeyBytesMax) {
+      return wrong("Idempotency-Key", "from 1 to 256 characters");
+    }
+    options.key = service::CommandKey::of(*key);
+  }
+  return options;
+}
+
+Result<service::ReadMode> read_mode(const Request& request) {
+  service::ReadMode mode;
+  const auto name = argument(request, "consistency", "Quorate-Consistency");
+  const auto bound = argument(request, "bound", "Quorate-Bound");
+  if (name) {
+    const auto* const found =
+        std::find_if(kConsistencies.begin(), kConsistencies.end(),
+                     [&name](const ConsistencyRow& row) { return row.name == *name; });
+    if (found == kConsistencies.end()) {
+      return wrong("consistency", "linearizable, follower, bounded or eventual");
+    }
+    mode.consistency = found->value;
+  }
+  if ((mode.consistency == service::Consistency::kBounded) != bound.has_value()) {
+    return Status(Code::kInvalidArgument,
+                  "'bound' goes with consistency=bounded, and is needed there");
+  }
+  if (bound) {
+    const Result<Duration> duration = parse_duration(*bound, "bound");
+    RETURN_IF_ERROR(duration);
+    mode.bound = *duration;
+  }
+  return mode;
+}
+
+Result<bool> read_flag(const Request& request, std::string_view name) {
+  const auto text = request.query_value(name);
+  return text ? parse_flag(*text, name) : Result<bool>(false);
+}
+
+Result<json::object> read_body(const Request& request,
+                               std::initializer_list<std::string_view> fields) {
+  Result<json::object> body = parse_object(request.body);
+  RETURN_IF_ERROR(body);
+  RETURN_IF_ERROR(check_fields(*body, fields));
+  return body;
+}
+
+Result<std::optional<std::string_view>> bytes_field(const json::object& object,
+                                                    std::string_view name, Arena& arena) {
+  const std::string coded_name = std::string(name) + "_base64";
+  Result<std::optional<std::string>> text = text_field(object, name);
+  RETURN_IF_ERROR(text);
+  const Result<std::optional<std::string>> coded = text_field(object, coded_name);
+  RETURN_IF_ERROR(coded);
+  if (text->has_value() && coded->has_value()) {
+    return Status(Code::kInvalidArgument,
+                  "give '" + std::string(name) + "' or '" + coded_name + "', not both");
+  }
+  if (text->has_value()) {
+    arena.push_back(std::move(**text));
+    return std::optional<std::string_view>(arena.back());
+  }
+  if (!coded->has_value()) {
+    return std::optional<std::string_view>();
+  }
+  std::optional<std::string> bytes = base64_decode(**coded);
+  if (!bytes) {
+    return wrong(coded_name, "base64");
+  }
+  arena.push_back(std::move(*bytes));
+  return std::optional<std::string_view>(arena.back());
+}
+
+void write_bytes(std::string_view name, std::string_view bytes, JsonWriter& json) {
+  if (is_utf8(bytes)) {
+    json.field(name, bytes);
+  } else {
+    json.field(std::string(name) + "_base64", std::string_view(base64_encode(bytes)));
+  }
+}
+
+void add_origin(const service::Origin& origin, Response& response) {
+  response.headers.emplace_back("Quorate-Group", std::to_string(origin.group.value()));
+  response.headers.emplace_back("Quorate-Index", std::to_string(origin.index.value()));
+  response.headers.emplace_back("Quorate-Node", std::to_string(origin.node.value()));
+  response.headers.emplace_back("Quorate-Staleness-Ms", std::to_string(origin.staleness.millis()));
+}
+
+void fail_from(const Responder& responder, const Status& status, const service::Origin& origin) {
+  Response response = error_response(status);
+  if (!origin.node.none()) {
+    add_origin(origin, response);
+  }
+  responder.send(std::move(response));
 }
 
 }  // namespace quorate::edge::http

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Arguments: numbers, durations and JSON fields read from requests, with errors that name what was
-// wrong. Bindings use these, so that all of them complain alike.
+// Arguments: numbers, durations, bytes and JSON fields read from requests, with errors that name
+// what was wrong, and what answers have in common. Bindings use these, so that all of them complain
+// and answer alike.
 #pragma once
 
 #include <boost/json/object.hpp>
 #include <cstdint>
+#include <deque>
 #include <initializer_list>
 #include <optional>
 #include <string>
@@ -12,9 +14,27 @@
 
 #include "base/status.h"
 #include "base/time.h"
+#include "edge/http/wire/json.h"
 #include "edge/http/wire/message.h"
+#include "edge/http/wire/router.h"
+#include "service/proposer.h"
 
 namespace quorate::edge::http {
+
+// Holds the bytes that JSON fields decode to, for as long as the commands that view them.
+using Arena = std::deque<std::string>;
+
+// What every call of a service takes.
+struct CallOptions {
+  service::CommandKey key = {};        // Idempotency-Key
+  Duration timeout = {};
+  const Caller* caller = nullptr;
+};
+
+[[nodiscard]] Result<CallOptions> read_call_options(const Request& request);
+// consistency and bound.
+[[nodiscard]] Result<service::ReadMode> read_mode(const Request& request);
+[[nodiscard]] Result<bool> read_flag(const Request& request, std::string_view name);
 
 [[nodiscard]] Result<uint64_t> parse_number(std::string_view text, std::string_view name);
 // "1500ms", "30s", "10m", "2h", "7d"; a bare number is seconds.
@@ -30,9 +50,13 @@ namespace quorate::edge::http {
 // Refuses query parameters that are not in `known`, so that a typing error is not silently ignored.
 [[nodiscard]] Status check_query(const Request& request,
                                  std::initializer_list<std::string_view> known);
+[[nodiscard]] Status check_query(const Request& request, const RouteText& text);
 
 // The body as a JSON object; an empty body is an empty object.
 [[nodiscard]] Result<boost::json::object> parse_object(std::string_view body);
+// A body that is an object of these fields.
+[[nodiscard]] Result<boost::json::object> read_body(const Request& request,
+                                                    std::initializer_list<std::string_view> fields);
 [[nodiscard]] Status check_fields(const boost::json::object& object,
                                   std::initializer_list<std::string_view> known);
 // Fields that may be missing.
@@ -45,5 +69,15 @@ namespace quorate::edge::http {
 // A number of seconds, or text as parse_duration takes it.
 [[nodiscard]] Result<std::optional<Duration>> duration_field(const boost::json::object& object,
                                                              std::string_view name);
+
+// "name" as text or "name_base64"; nothing if neither is there.
+[[nodiscard]] Result<std::optional<std::string_view>> bytes_field(
+    const boost::json::object& object, std::string_view name, Arena& arena);
+
+// Bytes that are not text become "name_base64".
+void write_bytes(std::string_view name, std::string_view bytes, JsonWriter& json);
+void add_origin(const service::Origin& origin, Response& response);
+// With the origin, if it was somebody who refused, rather than nobody who answered.
+void fail_from(const Responder& responder, const Status& status, const service::Origin& origin);
 
 }  // namespace quorate::edge::http

@@ -9,11 +9,20 @@
 
 #include "edge/http/wire/router.h"
 #include "env/clock.h"
+#include "env/timer.h"
 #include "service/kv/api.h"
+#include "service/kv/keyspaces.h"
 
 namespace quorate::edge::http {
 
 // All must outlive the router.
-void bind_kv(service::kv::Api& api, const env::Clock& clock, Router& router);
+struct KvParts {
+  service::kv::Api& api;
+  service::kv::Keyspaces& keyspaces;
+  const env::Clock& clock;
+  env::Timer& timer;
+};
+
+void bind_kv(const KvParts& parts, Router& router);
 
 }  // namespace quorate::edge::http

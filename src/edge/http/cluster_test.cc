@@ -134,6 +134,30 @@ TEST(docs, the_generated_documents_name_every_route) {
         << route.text.pattern;
     EXPECT_NE(page.find(route.text.pattern), std::string::npos);
     EXPECT_FALSE(route.text.summary.empty());
+    const boost::json::value& operation = openapi.at("paths")
+                                              .at(boost::json::string_view(route.text.pattern))
+                                              .at(route.text.method == Method::kGet    ? "get"
+                                                  : route.text.method == Method::kPut  ? "put"
+                                                  : route.text.method == Method::kPost ? "post"
+                                                                                       : "delete");
+    EXPECT_TRUE(operation.at("responses")
+                    .at("200")
+                    .at("content")
+                    .as_object()
+                    .begin()
+                    ->value()
+                    .as_object()
+                    .contains("schema"));
+    if (route.text.body == Body::kJson) {
+      EXPECT_FALSE(operation.at("requestBody")
+                       .at("content")
+                       .at("application/json")
+                       .at("schema")
+                       .at("properties")
+                       .as_object()
+                       .empty())
+          << route.text.pattern;
+    }
   }
   EXPECT_EQ(ask(router, Method::kGet, "/").headers[0].second, "/docs");
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/http/docs_page.h"
 
+#include <algorithm>
+#include <boost/json.hpp>
 #include <map>
 #include <vector>
 
@@ -51,12 +53,88 @@ void write_parameters(const RouteText& text, JsonWriter& json) {
   json.end_array();
 }
 
-void write_content(std::string_view type, std::string_view example, JsonWriter& json) {
-  json.key("content").begin_object().key(type).begin_object();
-  if (is_json(example)) {
-    json.key("example").raw(example);
-  } else if (!example.empty()) {
-    json.field("example", example);
+std::string_view type_of(const boost::json::value& example) {
+  switch (example.kind()) {
+    case boost::json::kind::null: return "";
+    case boost::json::kind::bool_: return "boolean";
+    case boost::json::kind::int64:
+    case boost::json::kind::uint64: return "integer";
+    case boost::json::kind::double_: return "number";
+    case boost::json::kind::string: return "string";
+    case boost::json::kind::array: return "array";
+    case boost::json::kind::object: return "object";
+  }
+  return "";
+}
+
+void write_schema(const boost::json::value& example, bool is_answer, JsonWriter& json);
+
+// What an element is: anything, if the examples of one list differ.
+void write_items(const boost::json::array& list, bool is_answer, JsonWriter& json) {
+  json.key("items");
+  const bool is_one_kind =
+      !list.empty() && std::all_of(list.begin(), list.end(), [&](const boost::json::value& each) {
+        return type_of(each) == type_of(list.front());
+      });
+  if (is_one_kind && (list.size() == 1 || !list.front().is_object())) {
+    write_schema(list.front(), is_answer, json);
+  } else {
+    json.begin_object();
+    if (is_one_kind) {
+      json.field("type", "object");
+    }
+    json.end_object();
+  }
+}
+
+// Of what an example shows. Nothing is required, more may come, and a scalar of an answer may be
+// null: the examples are of the common case.
+void write_schema(const boost::json::value& example, bool is_answer, JsonWriter& json) {
+  const std::string_view type = type_of(example);
+  json.begin_object();
+  if (!type.empty()) {
+    json.field("type", type);
+  }
+  if (example.is_object()) {
+    json.key("properties").begin_object();
+    for (const auto& [name, value] : example.get_object()) {
+      json.key({name.data(), name.size()});
+      write_schema(value, is_answer, json);
+    }
+    json.end_object();
+  } else if (example.is_array()) {
+    write_items(example.get_array(), is_answer, json);
+  } else if (is_answer && !type.empty()) {
+    json.field("nullable", true);
+  }
+  json.end_object();
+}
+
+struct Content {
+  std::string_view type;
+  std::string_view example;
+  bool is_answer = false;
+};
+
+void write_content(const Content& content, JsonWriter& json) {
+  json.key("content").begin_object().key(content.type).begin_object();
+  boost::system::error_code error;
+  const boost::json::value example =
+      boost::json::parse({content.example.data(), content.example.size()}, error);
+  json.key("schema");
+  if (content.type != "application/json") {
+    json.begin_object().field("type", "string");
+    if (content.type == "application/octet-stream") {
+      json.field("format", "binary");
+    }
+    json.end_object();
+  } else {
+    write_schema(error ? boost::json::value() : example, content.is_answer, json);
+  }
+  if (is_json(content.example) && !error) {
+    json.key("example").raw(content.example);
+  } else if (!content.example.empty()) {
+    json.field("example", content.example);
   }
   json.end_object().end_object();
 }
@@ -67,13 +145,15 @@ void write_operation(const RouteText& text, JsonWriter& json) {
   write_parameters(text, json);
   if (text.body != Body::kNone) {
     json.key("requestBody").begin_object();
-    write_content(text.body == Body::kRaw ? "application/octet-stream" : "application/json",
-                  text.body_example, json);
+    write_content({text.body == Body::kRaw ? "application/octet-stream" : "application/json",
+                   text.body_example},
+                  json);
     json.end_object();
   }
   json.key("responses").begin_object().key("200").begin_object().field("description", "Done.");
-  write_content(is_json(text.answer_example) ? "application/json" : "text/plain",
-                text.answer_example, json);
+  write_content(
+      {is_json(text.answer_example) ? "application/json" : "text/plain", text.answer_example, true},
+      json);
   json.end_object().key("default").begin_object();
   json.field("$ref", "#/components/responses/Error").end_object();
   json.end_object().end_object();
@@ -209,18 +289,21 @@ std::string docs_page(const Router& router, std::string_view version) {
 void bind_docs(Router& router, std::string_view version) {
   const std::string text(version);
   router.add({.method = Method::kGet, .pattern = "/openapi.json", .group = "Documentation",
-              .summary = "This API as an OpenAPI 3 document."},
+              .summary = "This API as an OpenAPI 3 document.",
+              .access = Access::kAnyone},
              [&router, text](const Request&, Responder responder) {
                responder.send({.body = openapi_document(router, text)});
              });
   router.add({.method = Method::kGet, .pattern = "/docs", .group = "Documentation",
-              .summary = "This page."},
+              .summary = "This page.",
+              .access = Access::kAnyone},
              [&router, text](const Request&, Responder responder) {
                responder.send({.content_type = "text/html; charset=utf-8",
                                .body = docs_page(router, text)});
              });
   router.add({.method = Method::kGet, .pattern = "/", .group = "Documentation",
-              .summary = "Leads to /docs."},
+              .summary = "Leads to /docs.",
+              .access = Access::kAnyone},
              [](const Request&, Responder responder) {
                responder.send({.status = 302, .headers = {{"Location", "/docs"}}});
              });

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "edge/http/arguments.h"
+#include "service/value/hash_value.h"
 
 namespace quorate::edge::http {
 
@@ -16,34 +17,7 @@ namespace kv = service::kv;
 
 namespace {
 
-constexpr Duration kTimeoutDefault = Duration::seconds(10);
-constexpr Duration kTimeoutMost = Duration::seconds(300);
-
-struct ConsistencyRow {
-  std::string_view name;
-  service::Consistency value;
-};
-constexpr std::array<ConsistencyRow, 4> kConsistencies = {{
-    {"linearizable", service::Consistency::kLinearizable},
-    {"follower", service::Consistency::kFollower},
-    {"bounded", service::Consistency::kBounded},
-    {"eventual", service::Consistency::kEventual},
-}};
-
 Status wrong(std::string text) { return Status(Code::kInvalidArgument, std::move(text)); }
-
-Result<Duration> read_timeout(const Request& request) {
-  const auto text = argument(request, "timeout", "Quorate-Timeout");
-  if (!text) {
-    return kTimeoutDefault;
-  }
-  const Result<Duration> timeout = parse_duration(*text, "timeout");
-  RETURN_IF_ERROR(timeout);
-  if (*timeout == Duration() || *timeout > kTimeoutMost) {
-    return wrong("'timeout' must be more than nothing and at most 300s");
-  }
-  return timeout;
-}
 
 // An entity tag is a version in quotes.
 Result<kv::Condition> version_condition(std::string_view text, std::string_view name) {
@@ -55,53 +29,109 @@ Result<kv::Condition> version_condition(std::string_view text, std::string_view 
   return kv::Condition{kv::Condition::Kind::kVersion, *version};
 }
 
+Result<kv::Condition> the_only(const std::vector<kv::Condition>& found) {
+  if (found.size() > 1) {
+    return wrong("give one condition only");
+  }
+  return found.empty() ? kv::Condition() : found[0];
+}
+
+Status read_value_condition(const Request& request, Arena& arena,
+                            std::vector<kv::Condition>& found) {
+  const auto text = request.query_value("if_value");
+  const auto coded = request.query_value("if_value_base64");
+  if (text) {
+    found.push_back({.kind = kv::Condition::Kind::kValue, .value = *text});
+  }
+  if (coded) {
+    std::optional<std::string> bytes = base64_decode(*coded);
+    if (!bytes) {
+      return wrong("'if_value_base64' is not base64");
+    }
+    arena.push_back(std::move(*bytes));
+    found.push_back({.kind = kv::Condition::Kind::kValue, .value = arena.back()});
+  }
+  return Status::success();
+}
+
+// LOCK=TOKEN; the token stands behind the last =, for a name may have some of its own.
+Result<service::Fence> fence_of(const Request& request) {
+  service::Fence fence;
+  const auto text = argument(request, "fence", "Quorate-Fence");
+  const auto domain = request.query_value("fence_domain");
+  if (!text) {
+    return domain ? Result<service::Fence>(wrong("'fence_domain' goes with 'fence'")) : fence;
+  }
+  const size_t split = text->rfind('=');
+  if (split == std::string_view::npos) {
+    return wrong("'fence' must be LOCK=TOKEN");
+  }
+  const Result<uint64_t> token = parse_number(text->substr(split + 1), "fence");
+  const Result<uint64_t> number = domain ? parse_number(*domain, "fence_domain") : uint64_t{0};
+  RETURN_IF_ERROR(token);
+  RETURN_IF_ERROR(number);
+  if (*number > UINT32_MAX) {
+    return wrong("'fence_domain' is too great");
+  }
+  fence = {service::DomainId(static_cast<uint32_t>(*number)), text->substr(0, split),
+           Token(*token)};
+  RETURN_IF_ERROR(service::check_fence(fence));
+  return fence;
+}
+
+struct WhenRow {
+  std::string_view name;
+  kv::Touch::When value;
+};
+constexpr std::array<WhenRow, 5> kWhens = {{
+    {"always", kv::Touch::When::kAlways},
+    {"if_forever", kv::Touch::When::kIfForever},
+    {"if_ending", kv::Touch::When::kIfEnding},
+    {"if_later", kv::Touch::When::kIfLater},
+    {"if_sooner", kv::Touch::When::kIfSooner},
+}};
+
 }  // namespace
 
 Result<kv::WriteOptions> read_write_options(const Request& request) {
-  kv::WriteOptions options;
-  const Result<Duration> timeout = read_timeout(request);
-  RETURN_IF_ERROR(timeout);
-  options.timeout = *timeout;
-  if (const auto key = request.header("Idempotency-Key")) {
-    if (key->empty() || key->size() > 256) {
-      return wrong("Idempotency-Key must have from 1 to 256 characters");
-    }
-    options.key = service::CommandKey::of(*key);
+  const Result<CallOptions> call = read_call_options(request);
+  const Result<service::Fence> fence = fence_of(request);
+  RETURN_IF_ERROR(call);
+  RETURN_IF_ERROR(fence);
+  return kv::WriteOptions{
+      .key = call->key, .timeout = call->timeout, .fence = *fence, .caller = call->caller};
+}
+
+Status read_fence(const json::object& object, Arena& arena, kv::WriteOptions& options) {
+  const json::value* const found = object.if_contains("fence");
+  if (found == nullptr) {
+    return Status::success();
   }
-  return options;
+  if (!found->is_object() || !options.fence.none()) {
+    return wrong("'fence' must be an object, and stand in one place");
+  }
+  const json::object& fence = found->get_object();
+  RETURN_IF_ERROR(check_fields(fence, {"lock", "lock_base64", "token", "domain"}));
+  const Result<std::optional<std::string_view>> lock = bytes_field(fence, "lock", arena);
+  const Result<std::optional<uint64_t>> token = number_field(fence, "token");
+  const Result<std::optional<uint64_t>> domain = number_field(fence, "domain");
+  RETURN_IF_ERROR(lock);
+  RETURN_IF_ERROR(token);
+  RETURN_IF_ERROR(domain);
+  if (domain->value_or(0) > UINT32_MAX) {
+    return wrong("the 'domain' of a fence is too great");
+  }
+  options.fence = {service::DomainId(static_cast<uint32_t>(domain->value_or(0))),
+                   lock->value_or(""), Token(token->value_or(0))};
+  return service::check_fence(options.fence);
 }
 
 Result<kv::ReadOptions> read_read_options(const Request& request) {
-  kv::ReadOptions options;
-  const Result<Duration> timeout = read_timeout(request);
-  RETURN_IF_ERROR(timeout);
-  options.timeout = *timeout;
-  const auto name = argument(request, "consistency", "Quorate-Consistency");
-  const auto bound = argument(request, "bound", "Quorate-Bound");
-  if (name) {
-    const ConsistencyRow* found = nullptr;
-    for (const ConsistencyRow& row : kConsistencies) {
-      found = row.name == *name ? &row : found;
-    }
-    if (found == nullptr) {
-      return wrong("'consistency' must be linearizable, follower, bounded or eventual");
-    }
-    options.mode.consistency = found->value;
-  }
-  if ((options.mode.consistency == service::Consistency::kBounded) != bound.has_value()) {
-    return wrong("'bound' goes with consistency=bounded, and is needed there");
-  }
-  if (bound) {
-    const Result<Duration> duration = parse_duration(*bound, "bound");
-    RETURN_IF_ERROR(duration);
-    options.mode.bound = *duration;
-  }
-  return options;
-}
-
-Result<bool> read_flag(const Request& request, std::string_view name) {
-  const auto text = request.query_value(name);
-  return text ? parse_flag(*text, name) : Result<bool>(false);
+  const Result<CallOptions> call = read_call_options(request);
+  const Result<service::ReadMode> mode = read_mode(request);
+  RETURN_IF_ERROR(call);
+  RETURN_IF_ERROR(mode);
+  return kv::ReadOptions{.mode = *mode, .timeout = call->timeout, .caller = call->caller};
 }
 
 Result<kv::Lifetime> read_lifetime(const Request& request) {
@@ -119,7 +149,7 @@ Result<kv::Lifetime> read_lifetime(const Request& request) {
   return kv::Lifetime::lasting(*ttl);
 }
 
-Result<kv::Condition> read_condition(const Request& request) {
+Result<kv::Condition> read_condition(const Request& request, Arena& arena) {
   std::vector<kv::Condition> found;
   const Result<bool> absent = read_flag(request, "if_absent");
   const Result<bool> present = read_flag(request, "if_present");
@@ -143,35 +173,42 @@ Result<kv::Condition> read_condition(const Request& request) {
     RETURN_IF_ERROR(condition);
     found.push_back(*condition);
   }
-  if (found.size() > 1) {
-    return wrong("give one condition only");
+  if (const auto modified = request.query_value("if_modified")) {
+    const Result<uint64_t> revision = parse_number(*modified, "if_modified");
+    RETURN_IF_ERROR(revision);
+    found.push_back({kv::Condition::Kind::kModified, *revision});
   }
-  return found.empty() ? kv::Condition() : found[0];
+  RETURN_IF_ERROR(read_value_condition(request, arena, found));
+  return the_only(found);
 }
 
-Result<std::optional<std::string_view>> bytes_field(const json::object& object,
-                                                    std::string_view name, Arena& arena) {
-  const std::string coded_name = std::string(name) + "_base64";
-  Result<std::optional<std::string>> text = text_field(object, name);
-  RETURN_IF_ERROR(text);
-  const Result<std::optional<std::string>> coded = text_field(object, coded_name);
-  RETURN_IF_ERROR(coded);
-  if (text->has_value() && coded->has_value()) {
-    return wrong("give '" + std::string(name) + "' or '" + coded_name + "', not both");
+Result<kv::Condition> read_condition(const json::object& object, Arena& arena) {
+  std::vector<kv::Condition> found;
+  const Result<std::optional<bool>> absent = flag_field(object, "if_absent");
+  const Result<std::optional<bool>> present = flag_field(object, "if_present");
+  const Result<std::optional<uint64_t>> version = number_field(object, "if_version");
+  const Result<std::optional<uint64_t>> modified = number_field(object, "if_modified");
+  const Result<std::optional<std::string_view>> value = bytes_field(object, "if_value", arena);
+  for (const Status& problem :
+       {Status(absent), Status(present), Status(version), Status(modified), Status(value)}) {
+    RETURN_IF_ERROR(problem);
   }
-  if (text->has_value()) {
-    arena.push_back(std::move(**text));
-    return std::optional<std::string_view>(arena.back());
+  if (absent->value_or(false)) {
+    found.push_back({kv::Condition::Kind::kAbsent});
   }
-  if (!coded->has_value()) {
-    return std::optional<std::string_view>();
+  if (present->value_or(false)) {
+    found.push_back({kv::Condition::Kind::kPresent});
   }
-  std::optional<std::string> bytes = base64_decode(**coded);
-  if (!bytes) {
-    return wrong("'" + coded_name + "' is not base64");
+  if (version->has_value()) {
+    found.push_back({kv::Condition::Kind::kVersion, **version});
   }
-  arena.push_back(std::move(*bytes));
-  return std::optional<std::string_view>(arena.back());
+  if (modified->has_value()) {
+    found.push_back({kv::Condition::Kind::kModified, **modified});
+  }
+  if (value->has_value()) {
+    found.push_back({.kind = kv::Condition::Kind::kValue, .value = **value});
+  }
+  return the_only(found);
 }
 
 Result<std::vector<std::string_view>> read_keys(const json::object& object, Arena& arena) {
@@ -202,6 +239,32 @@ Result<std::vector<std::string_view>> read_keys(const json::object& object, Aren
   return keys;
 }
 
+Result<kv::Range> read_range(const json::object& body, Arena& arena) {
+  const Result<std::optional<std::string_view>> prefix = bytes_field(body, "prefix", arena);
+  const Result<std::optional<std::string_view>> start = bytes_field(body, "start", arena);
+  const Result<std::optional<std::string_view>> end = bytes_field(body, "end", arena);
+  RETURN_IF_ERROR(prefix);
+  RETURN_IF_ERROR(start);
+  RETURN_IF_ERROR(end);
+  if (prefix->has_value() && (start->has_value() || end->has_value())) {
+    return Status(Code::kInvalidArgument, "give 'prefix', or 'start' and 'end', not both");
+  }
+  if (!prefix->has_value()) {
+    return kv::Range{start->value_or(""), end->value_or("")};
+  }
+  arena.push_back(kv::prefix_end(**prefix));
+  return kv::Range{**prefix, arena.back()};
+}
+
+Result<kv::Touch::When> parse_when(std::string_view text) {
+  for (const WhenRow& row : kWhens) {
+    if (row.name == text) {
+      return row.value;
+    }
+  }
+  return wrong("'when' must be always, if_forever, if_ending, if_later or if_sooner");
+}
+
 Result<kv::PutMany::Item> read_item(const json::value& value, Arena& arena) {
   if (!value.is_object()) {
     return wrong("each of 'items' must be an object");
@@ -224,12 +287,18 @@ Result<kv::PutMany::Item> read_item(const json::value& value, Arena& arena) {
   return item;
 }
 
-void write_bytes(std::string_view name, std::string_view bytes, JsonWriter& json) {
-  if (is_utf8(bytes)) {
-    json.field(name, bytes);
-  } else {
-    json.field(std::string(name) + "_base64", std::string_view(base64_encode(bytes)));
+std::string_view name_of(kv::Change::Kind kind) {
+  switch (kind) {
+    case kv::Change::Kind::kPut: return "put";
+    case kv::Change::Kind::kDelete: return "delete";
+    case kv::Change::Kind::kExpire: return "expire";
+    case kv::Change::Kind::kTouch: return "touch";
+    case kv::Change::Kind::kSettle: return "settle";
+    case kv::Change::Kind::kDrop: return "drop";
+    case kv::Change::Kind::kIndex: return "index";
+    case kv::Change::Kind::kUnindex: return "unindex";
   }
+  return "put";
 }
 
 void write_expiry(Stamp expires, Stamp now, JsonWriter& json) {
@@ -241,20 +310,34 @@ void write_expiry(Stamp expires, Stamp now, JsonWriter& json) {
   json.field("ttl_ms", expires > now ? (expires - now).millis() : int64_t{0});
 }
 
+namespace {
+
+// Beside the value itself, which may be put again as it is.
+void write_hash(std::string_view image, JsonWriter& json) {
+  json.field("type", "hash");
+  json.key("fields").begin_array();
+  service::HashReader reader(image);
+  for (service::HashField field; reader.next(field);) {
+    json.begin_object();
+    write_bytes("field", field.name, json);
+    write_bytes("value", field.value, json);
+    json.end_object();
+  }
+  json.end_array();
+}
+
+}  // namespace
+
 void write_item(const kv::Item& item, bool with_value, Stamp now, JsonWriter& json) {
   if (with_value) {
     write_bytes("value", item.value, json);
   }
+  if (service::is_hash(item.value)) {
+    write_hash(item.value, json);
+  }
   json.field("version", item.version).field("created", item.created.value());
   json.field("modified", item.modified.value()).field("bytes", item.value_bytes);
   write_expiry(item.expires, now, json);
-}
-
-void add_origin(const service::Origin& origin, Response& response) {
-  response.headers.emplace_back("Quorate-Group", std::to_string(origin.group.value()));
-  response.headers.emplace_back("Quorate-Index", std::to_string(origin.index.value()));
-  response.headers.emplace_back("Quorate-Node", std::to_string(origin.node.value()));
-  response.headers.emplace_back("Quorate-Staleness-Ms", std::to_string(origin.staleness.millis()));
 }
 
 }  // namespace quorate::edge::http

@@ -3,45 +3,50 @@
 #pragma once
 
 #include <boost/json/object.hpp>
-#include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/status.h"
 #include "base/time.h"
+#include "edge/http/arguments.h"
 #include "edge/http/wire/json.h"
 #include "edge/http/wire/message.h"
 #include "service/kv/api.h"
 
 namespace quorate::edge::http {
 
-// Idempotency-Key and timeout.
+// Idempotency-Key, timeout, fence (or the header Quorate-Fence) and fence_domain.
 [[nodiscard]] Result<service::kv::WriteOptions> read_write_options(const Request& request);
 // consistency, bound and timeout.
 [[nodiscard]] Result<service::kv::ReadOptions> read_read_options(const Request& request);
 // ttl (or the header Quorate-Ttl) and keep_ttl.
 [[nodiscard]] Result<service::kv::Lifetime> read_lifetime(const Request& request);
-// if_absent (If-None-Match: *), if_present (If-Match: *), if_version (If-Match: "3").
-[[nodiscard]] Result<service::kv::Condition> read_condition(const Request& request);
-[[nodiscard]] Result<bool> read_flag(const Request& request, std::string_view name);
+// if_absent (If-None-Match: *), if_present (If-Match: *), if_version (If-Match: "3"), if_modified,
+// if_value, if_value_base64; the arena holds the last.
+[[nodiscard]] Result<service::kv::Condition> read_condition(const Request& request, Arena& arena);
 
-// Holds the bytes that JSON fields decode to, for as long as the commands that view them.
-using Arena = std::deque<std::string>;
+// The field "fence", with lock, token and domain; what `options` has if there is none.
+[[nodiscard]] Status read_fence(const boost::json::object& object, Arena& arena,
+                                service::kv::WriteOptions& options);
 
-// "name" as text or "name_base64"; nothing if neither is there.
-[[nodiscard]] Result<std::optional<std::string_view>> bytes_field(
-    const boost::json::object& object, std::string_view name, Arena& arena);
 // A list of keys: each a string, or {"key"} or {"key_base64"}.
 [[nodiscard]] Result<std::vector<std::string_view>> read_keys(const boost::json::object& object,
                                                               Arena& arena);
+// The same conditions as fields of a JSON object.
+[[nodiscard]] Result<service::kv::Condition> read_condition(const boost::json::object& object,
+                                                            Arena& arena);
+// "prefix", or "start" and "end": the range between them, whose views live in the arena.
+[[nodiscard]] Result<service::kv::Range> read_range(const boost::json::object& object,
+                                                    Arena& arena);
+[[nodiscard]] Result<service::kv::Touch::When> parse_when(std::string_view text);
 [[nodiscard]] Result<service::kv::PutMany::Item> read_item(const boost::json::value& value,
                                                            Arena& arena);
 
-void write_bytes(std::string_view name, std::string_view bytes, JsonWriter& json);
+[[nodiscard]] std::string_view name_of(service::kv::Change::Kind kind);
 void write_expiry(Stamp expires, Stamp now, JsonWriter& json);
-// The fields of an item, without braces.
+// The fields of an item, without braces; of one that is a hash also those.
 void write_item(const service::kv::Item& item, bool with_value, Stamp now, JsonWriter& json);
-void add_origin(const service::Origin& origin, Response& response);
 
 }  // namespace quorate::edge::http

@@ -13,32 +13,6 @@ namespace kv = service::kv;
 
 namespace {
 
-Result<json::object> read_body(const Request& request,
-                               std::initializer_list<std::string_view> fields) {
-  Result<json::object> body = parse_object(request.body);
-  RETURN_IF_ERROR(body);
-  RETURN_IF_ERROR(check_fields(*body, fields));
-  return body;
-}
-
-// {"prefix"} or {"start","end"}, as the range between them; the views live in the arena.
-Result<kv::Range> read_range(const json::object& body, Arena& arena) {
-  const Result<std::optional<std::string_view>> prefix = bytes_field(body, "prefix", arena);
-  const Result<std::optional<std::string_view>> start = bytes_field(body, "start", arena);
-  const Result<std::optional<std::string_view>> end = bytes_field(body, "end", arena);
-  RETURN_IF_ERROR(prefix);
-  RETURN_IF_ERROR(start);
-  RETURN_IF_ERROR(end);
-  if (prefix->has_value() && (start->has_value() || end->has_value())) {
-    return Status(Code::kInvalidArgument, "give 'prefix', or 'start' and 'end', not both");
-  }
-  if (!prefix->has_value()) {
-    return kv::Range{start->value_or(""), end->value_or("")};
-  }
-  arena.push_back(kv::prefix_end(**prefix));
-  return kv::Range{**prefix, arena.back()};
-}
-
 // Goes on behind the last key of the page before.
 void resume_after(std::string_view last, bool backwards, kv::Range& range, Arena& arena) {
   if (backwards) {
@@ -73,8 +47,8 @@ Result<kv::Scan> read_scan(const json::object& body, Arena& arena) {
 
 }  // namespace
 
-Status KvRows::put_many(const Request& request, const Responder& responder) {
-  RETURN_IF_ERROR(check_query(request, {"timeout"}));
+Status KvRows::put_many(const Asked& asked, const Responder& responder) {
+  const Request& request = asked.request;
   const Result<kv::WriteOptions> options = read_write_options(request);
   const Result<json::object> body = read_body(request, {"items", "if_all_absent"});
   RETURN_IF_ERROR(options);
@@ -87,6 +61,7 @@ Status KvRows::put_many(const Request& request, const Responder& responder) {
   }
   Arena arena;
   kv::PutMany command;
+  command.keyspace = asked.keyspace;
   command.if_all_absent = absent->value_or(false);
   command.items.reserve(std::min(items->get_array().size(), limits::kBatchItemsMax));
   for (const json::value& entry : items->get_array()) {
@@ -101,8 +76,8 @@ Status KvRows::put_many(const Request& request, const Responder& responder) {
   return Status::success();
 }
 
-Status KvRows::get_many(const Request& request, const Responder& responder) {
-  RETURN_IF_ERROR(check_query(request, {"consistency", "bound", "timeout"}));
+Status KvRows::get_many(const Asked& asked, const Responder& responder) {
+  const Request& request = asked.request;
   const Result<kv::ReadOptions> options = read_read_options(request);
   const Result<json::object> body = read_body(request, {"keys", "keys_only"});
   RETURN_IF_ERROR(options);
@@ -113,6 +88,7 @@ Status KvRows::get_many(const Request& request, const Responder& responder) {
   const Result<std::vector<std::string_view>> keys = read_keys(*body, *arena);
   RETURN_IF_ERROR(keys);
   kv::GetMany query;
+  query.keyspace = asked.keyspace;
   query.keys = *keys;
   query.with_values = !keys_only->value_or(false);
   RETURN_IF_ERROR(kv::validate(kv::Query(query)));
@@ -136,8 +112,8 @@ Status KvRows::get_many(const Request& request, const Responder& responder) {
   return Status::success();
 }
 
-Status KvRows::delete_many(const Request& request, const Responder& responder) {
-  RETURN_IF_ERROR(check_query(request, {"timeout"}));
+Status KvRows::delete_many(const Asked& asked, const Responder& responder) {
+  const Request& request = asked.request;
   const Result<kv::WriteOptions> options = read_write_options(request);
   const Result<json::object> body = read_body(request, {"keys"});
   RETURN_IF_ERROR(options);
@@ -146,6 +122,7 @@ Status KvRows::delete_many(const Request& request, const Responder& responder) {
   const Result<std::vector<std::string_view>> keys = read_keys(*body, arena);
   RETURN_IF_ERROR(keys);
   kv::DeleteMany command;
+  command.keyspace = asked.keyspace;
   command.keys = *keys;
   RETURN_IF_ERROR(kv::validate(kv::Command(command)));
   api_.delete_many(command, *options,
@@ -156,8 +133,8 @@ Status KvRows::delete_many(const Request& request, const Responder& responder) {
   return Status::success();
 }
 
-Status KvRows::touch_many(const Request& request, const Responder& responder) {
-  RETURN_IF_ERROR(check_query(request, {"timeout"}));
+Status KvRows::touch_many(const Asked& asked, const Responder& responder) {
+  const Request& request = asked.request;
   const Result<kv::WriteOptions> options = read_write_options(request);
   const Result<json::object> body = read_body(request, {"keys", "ttl", "persist"});
   RETURN_IF_ERROR(options);
@@ -173,6 +150,7 @@ Status KvRows::touch_many(const Request& request, const Responder& responder) {
   const Result<std::vector<std::string_view>> keys = read_keys(*body, arena);
   RETURN_IF_ERROR(keys);
   kv::TouchMany command;
+  command.keyspace = asked.keyspace;
   command.keys = *keys;
   command.lifetime = ttl->has_value() ? kv::Lifetime::lasting(**ttl) : kv::Lifetime();
   RETURN_IF_ERROR(kv::validate(kv::Command(command)));
@@ -184,8 +162,39 @@ Status KvRows::touch_many(const Request& request, const Responder& responder) {
   return Status::success();
 }
 
-Status KvRows::scan(const Request& request, const Responder& responder) {
-  RETURN_IF_ERROR(check_query(request, {"consistency", "bound", "timeout"}));
+// At most `limit` keys of each group, so that no step is a long one; `more` says to go on.
+Status KvRows::delete_range(const Asked& asked, const Responder& responder) {
+  const Request& request = asked.request;
+  const Result<kv::WriteOptions> options = read_write_options(request);
+  const Result<json::object> body = read_body(
+      request,
+      {"prefix", "prefix_base64", "start", "start_base64", "end", "end_base64", "limit", "all"});
+  RETURN_IF_ERROR(options);
+  RETURN_IF_ERROR(body);
+  Arena arena;
+  const Result<kv::Range> range = read_range(*body, arena);
+  const Result<std::optional<uint64_t>> limit = number_field(*body, "limit");
+  const Result<std::optional<bool>> all = flag_field(*body, "all");
+  RETURN_IF_ERROR(range);
+  RETURN_IF_ERROR(limit);
+  RETURN_IF_ERROR(all);
+  if ((range->begin.empty() && range->end.empty()) != all->value_or(false)) {
+    return Status(Code::kInvalidArgument,
+                  "give 'prefix', 'start' or 'end'; or 'all', to delete every key");
+  }
+  const kv::DeleteRange command{
+      .keyspace = asked.keyspace, .range = *range, .limit = limit->value_or(0)};
+  RETURN_IF_ERROR(kv::validate(kv::Command(command)));
+  api_.delete_range(
+      command, *options,
+      answer<kv::Removed>(responder, [](const kv::Removed& removed, JsonWriter& out, Stamp) {
+        out.field("count", removed.count).field("more", removed.more);
+      }));
+  return Status::success();
+}
+
+Status KvRows::scan(const Asked& asked, const Responder& responder) {
+  const Request& request = asked.request;
   const Result<kv::ReadOptions> options = read_read_options(request);
   const Result<json::object> body =
       read_body(request, {"prefix", "prefix_base64", "start", "start_base64", "end", "end_base64",
@@ -193,8 +202,9 @@ Status KvRows::scan(const Request& request, const Responder& responder) {
   RETURN_IF_ERROR(options);
   RETURN_IF_ERROR(body);
   Arena arena;
-  const Result<kv::Scan> scan = read_scan(*body, arena);
+  Result<kv::Scan> scan = read_scan(*body, arena);
   RETURN_IF_ERROR(scan);
+  scan->keyspace = asked.keyspace;
   RETURN_IF_ERROR(kv::validate(kv::Query(*scan)));
   const auto write = [with_values = scan->with_values](const kv::Page& page, JsonWriter& out,
                                                        Stamp now) {
@@ -214,14 +224,14 @@ Status KvRows::scan(const Request& request, const Responder& responder) {
   return Status::success();
 }
 
-Status KvRows::stats(const Request& request, const Responder& responder) {
-  RETURN_IF_ERROR(check_query(request, {"consistency", "bound", "timeout"}));
+Status KvRows::stats(const Asked& asked, const Responder& responder) {
+  const Request& request = asked.request;
   const Result<kv::ReadOptions> options = read_read_options(request);
   RETURN_IF_ERROR(options);
-  api_.stats(kv::Stats(), *options,
+  api_.stats({.keyspace = asked.keyspace}, *options,
              answer<kv::Usage>(responder, [](const kv::Usage& usage, JsonWriter& out, Stamp) {
                out.field("keys", usage.keys).field("bytes", usage.bytes);
-               out.field("expiring", usage.expiring);
+               out.field("expiring", usage.expiring).field("saved_bytes", usage.saved_bytes);
              }));
   return Status::success();
 }

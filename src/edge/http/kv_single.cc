@@ -4,6 +4,7 @@
 
 #include "edge/http/arguments.h"
 #include "edge/http/kv_rows.h"
+#include "service/value/hash_value.h"
 
 namespace quorate::edge::http {
 
@@ -20,6 +21,12 @@ void write_previous(const kv::Item& previous, Stamp now, JsonWriter& json) {
   }
 }
 
+// Of append and set_range.
+void write_grown(const kv::Written& written, JsonWriter& json, Stamp) {
+  json.field("version", written.version).field("bytes", written.value_bytes);
+  json.field("revision", written.revision.value());
+}
+
 Result<int64_t> read_delta(const Request& request) {
   const std::string_view text = request.query_value("by").value_or("1");
   int64_t delta = 0;
@@ -30,13 +37,15 @@ Result<int64_t> read_delta(const Request& request) {
   return delta;
 }
 
-// The value itself, or JSON if that is what the client accepts.
+// The value itself, or JSON if that is what the client accepts or the value is a hash.
 Response value_response(const Request& request, const kv::Item& item, bool meta, Stamp now) {
   Response response;
   const std::string tag = "\"" + std::to_string(item.version) + "\"";
+  const bool is_hash = service::is_hash(item.value);
+  constexpr std::string_view kJson = "application/json";
   if (request.header("If-None-Match").value_or("") == tag) {
     response.status = 304;
-  } else if (meta || request.header("Accept").value_or("").starts_with("application/json")) {
+  } else if (meta || is_hash || request.header("Accept").value_or("").starts_with(kJson)) {
     JsonWriter json(response.body);
     json.begin_object();
     write_bytes("key", request.parameter("key"), json);
@@ -47,7 +56,10 @@ Response value_response(const Request& request, const kv::Item& item, bool meta,
     response.content_type = "application/octet-stream";
     response.body = std::string(item.value);
   }
-  response.headers.reserve(9);
+  response.headers.reserve(10);
+  if (is_hash) {
+    response.headers.emplace_back("Quorate-Type", "hash");
+  }
   response.headers.emplace_back("ETag", tag);
   response.headers.emplace_back("Quorate-Version", std::to_string(item.version));
   response.headers.emplace_back("Quorate-Created", std::to_string(item.created.value()));
@@ -60,26 +72,19 @@ Response value_response(const Request& request, const kv::Item& item, bool meta,
 
 }  // namespace
 
-void fail_from(const Responder& responder, const Status& status, const service::Origin& origin) {
-  Response response = error_response(status);
-  if (!origin.node.none()) {  // somebody refused, rather than nobody answering
-    add_origin(origin, response);
-  }
-  responder.send(std::move(response));
-}
-
-Status KvRows::put(const Request& request, const Responder& responder) {
-  RETURN_IF_ERROR(check_query(request, {"ttl", "keep_ttl", "if_absent", "if_present", "if_version",
-                                        "return_previous", "timeout"}));
+Status KvRows::put(const Asked& asked, const Responder& responder) {
+  const Request& request = asked.request;
   const Result<kv::WriteOptions> options = read_write_options(request);
   const Result<kv::Lifetime> lifetime = read_lifetime(request);
-  const Result<kv::Condition> condition = read_condition(request);
+  Arena arena;
+  const Result<kv::Condition> condition = read_condition(request, arena);
   const Result<bool> with_previous = read_flag(request, "return_previous");
   RETURN_IF_ERROR(options);
   RETURN_IF_ERROR(lifetime);
   RETURN_IF_ERROR(condition);
   RETURN_IF_ERROR(with_previous);
   kv::Put put;
+  put.keyspace = asked.keyspace;
   put.key = request.parameter("key");
   put.value = request.body;
   put.lifetime = *lifetime;
@@ -96,13 +101,14 @@ Status KvRows::put(const Request& request, const Responder& responder) {
   return Status::success();
 }
 
-Status KvRows::get(const Request& request, const Responder& responder) {
-  RETURN_IF_ERROR(check_query(request, {"consistency", "bound", "timeout", "meta"}));
+Status KvRows::get(const Asked& asked, const Responder& responder) {
+  const Request& request = asked.request;
   const Result<kv::ReadOptions> options = read_read_options(request);
   const Result<bool> meta = read_flag(request, "meta");
   RETURN_IF_ERROR(options);
   RETURN_IF_ERROR(meta);
   kv::Get get;
+  get.keyspace = asked.keyspace;
   get.key = request.parameter("key");
   get.with_value = !*meta;
   RETURN_IF_ERROR(kv::validate(kv::Query(get)));
@@ -122,16 +128,17 @@ Status KvRows::get(const Request& request, const Responder& responder) {
 }
 
 // Deleting what is not there is not an error: the count says so.
-Status KvRows::remove(const Request& request, const Responder& responder) {
-  RETURN_IF_ERROR(
-      check_query(request, {"if_present", "if_version", "return_previous", "timeout"}));
+Status KvRows::remove(const Asked& asked, const Responder& responder) {
+  const Request& request = asked.request;
   const Result<kv::WriteOptions> options = read_write_options(request);
-  const Result<kv::Condition> condition = read_condition(request);
+  Arena arena;
+  const Result<kv::Condition> condition = read_condition(request, arena);
   const Result<bool> with_previous = read_flag(request, "return_previous");
   RETURN_IF_ERROR(options);
   RETURN_IF_ERROR(condition);
   RETURN_IF_ERROR(with_previous);
   kv::Delete command;
+  command.keyspace = asked.keyspace;
   command.key = request.parameter("key");
   command.condition = *condition;
   command.with_previous = *with_previous;
@@ -145,21 +152,25 @@ Status KvRows::remove(const Request& request, const Responder& responder) {
   return Status::success();
 }
 
-Status KvRows::touch(const Request& request, const Responder& responder) {
-  RETURN_IF_ERROR(check_query(request, {"ttl", "persist", "timeout"}));
+Status KvRows::touch(const Asked& asked, const Responder& responder) {
+  const Request& request = asked.request;
   const Result<kv::WriteOptions> options = read_write_options(request);
   const Result<kv::Lifetime> lifetime = read_lifetime(request);
   const Result<bool> persist = read_flag(request, "persist");
+  const Result<kv::Touch::When> when = parse_when(request.query_value("when").value_or("always"));
   RETURN_IF_ERROR(options);
   RETURN_IF_ERROR(lifetime);
   RETURN_IF_ERROR(persist);
+  RETURN_IF_ERROR(when);
   const bool forever = lifetime->kind() == kv::Lifetime::Kind::kForever;
   if (forever != *persist) {
     return Status(Code::kInvalidArgument, "give either 'ttl' or 'persist'");
   }
   kv::Touch touch;
+  touch.keyspace = asked.keyspace;
   touch.key = request.parameter("key");
   touch.lifetime = *lifetime;
+  touch.when = *when;
   RETURN_IF_ERROR(kv::validate(kv::Command(touch)));
   api_.write(touch, *options,
              answer<kv::Touched>(responder, [](const kv::Touched& touched, JsonWriter& json,
@@ -170,8 +181,8 @@ Status KvRows::touch(const Request& request, const Responder& responder) {
   return Status::success();
 }
 
-Status KvRows::increment(const Request& request, const Responder& responder) {
-  RETURN_IF_ERROR(check_query(request, {"by", "ttl", "timeout"}));
+Status KvRows::increment(const Asked& asked, const Responder& responder) {
+  const Request& request = asked.request;
   const Result<kv::WriteOptions> options = read_write_options(request);
   const Result<int64_t> delta = read_delta(request);
   const Result<kv::Lifetime> lifetime = read_lifetime(request);
@@ -179,6 +190,7 @@ Status KvRows::increment(const Request& request, const Responder& responder) {
   RETURN_IF_ERROR(delta);
   RETURN_IF_ERROR(lifetime);
   kv::Increment command;
+  command.keyspace = asked.keyspace;
   command.key = request.parameter("key");
   command.delta = *delta;
   const bool unsaid = lifetime->kind() == kv::Lifetime::Kind::kForever;
@@ -193,25 +205,38 @@ Status KvRows::increment(const Request& request, const Responder& responder) {
   return Status::success();
 }
 
-Status KvRows::append(const Request& request, const Responder& responder) {
-  RETURN_IF_ERROR(check_query(request, {"timeout"}));
+Status KvRows::append(const Asked& asked, const Responder& responder) {
+  const Request& request = asked.request;
   const Result<kv::WriteOptions> options = read_write_options(request);
   RETURN_IF_ERROR(options);
   kv::Append command;
+  command.keyspace = asked.keyspace;
   command.key = request.parameter("key");
   command.value = request.body;
   RETURN_IF_ERROR(kv::validate(kv::Command(command)));
-  api_.write(command, *options,
-             answer<kv::Written>(responder, [](const kv::Written& written, JsonWriter& json,
-                                               Stamp) {
-               json.field("version", written.version).field("bytes", written.value_bytes);
-               json.field("revision", written.revision.value());
-             }));
+  api_.write(command, *options, answer<kv::Written>(responder, write_grown));
   return Status::success();
 }
 
-Status KvRows::rate_limit(const Request& request, const Responder& responder) {
-  RETURN_IF_ERROR(check_query(request, {"timeout"}));
+Status KvRows::set_range(const Asked& asked, const Responder& responder) {
+  const Request& request = asked.request;
+  const Result<kv::WriteOptions> options = read_write_options(request);
+  const Result<uint64_t> offset =
+      parse_number(request.query_value("offset").value_or(""), "offset");
+  RETURN_IF_ERROR(options);
+  RETURN_IF_ERROR(offset);
+  kv::SetRange command;
+  command.keyspace = asked.keyspace;
+  command.key = request.parameter("key");
+  command.offset = *offset;
+  command.value = request.body;
+  RETURN_IF_ERROR(kv::validate(kv::Command(command)));
+  api_.write(command, *options, answer<kv::Written>(responder, write_grown));
+  return Status::success();
+}
+
+Status KvRows::rate_limit(const Asked& asked, const Responder& responder) {
+  const Request& request = asked.request;
   const Result<kv::WriteOptions> options = read_write_options(request);
   const Result<boost::json::object> body = parse_object(request.body);
   RETURN_IF_ERROR(options);
@@ -227,6 +252,7 @@ Status KvRows::rate_limit(const Request& request, const Responder& responder) {
     RETURN_IF_ERROR(problem);
   }
   kv::RateLimit command;
+  command.keyspace = asked.keyspace;
   command.name = name->has_value() ? std::string_view(**name) : std::string_view();
   command.burst = burst->value_or(1);
   command.tokens = tokens->value_or(1);

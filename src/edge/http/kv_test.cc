@@ -1,103 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rows of keys and values against real machines, without sockets and without consensus: two
-// groups that apply what is proposed at once.
-#include <gtest/gtest.h>
-
+// The rows of keys and values.
 #include <boost/json.hpp>
 
 #include "base/text.h"
-#include "edge/http/bind_kv.h"
-#include "edge/http/testing.h"
-#include "service/group_machine.h"
+#include "edge/http/kv_testing.h"
+#include "service/value/hash_value.h"
 
 namespace quorate::edge::http {
 namespace {
-
-namespace kv = service::kv;
-
-class TwoGroups final : public service::Proposer, public service::AnswerSink {
- public:
-  TwoGroups() {
-    registry_.add(service::ServiceId::kKv, [] { return service::host<kv::State>(); });
-    for (uint32_t id = 1; id <= 2; ++id) {
-      machines_.push_back(std::make_unique<service::GroupMachine>(registry_, GroupId(id)));
-    }
-  }
-
-  void propose(const service::Command& command, service::Done done) override {
-    if (!weather.ok()) {
-      done(weather, {}, {});
-      return;
-    }
-    service::BatchWriter batch;
-    batch.add({.service = command.service, .key = command.key, .body = command.body});
-    ++index_;
-    ASSERT_TRUE(machine(command.group).apply(batch.take(), {now, index_}, this).ok());
-    done(status_, answer_, {command.group, index_, {}, NodeId(7)});
-  }
-  void query(const service::Query& query, service::Done done) override {
-    std::string answer;
-    const Status status = machine(query.group).query(query.service, query.body, now, answer);
-    last_mode = query.mode;
-    done(status, answer, {query.group, index_, Duration::millis(3), NodeId(7)});
-  }
-  service::LocalRead read_here(GroupId, service::ServiceId, service::ReadMode) override {
-    return {};
-  }
-  [[nodiscard]] uint32_t groups() const override { return 2; }
-  [[nodiscard]] GroupId group_of_slot(uint16_t slot) const override {
-    return GroupId(slot < kSlots / 2 ? 1 : 2);
-  }
-  void on_answer(size_t, const Status& status, std::string_view answer) override {
-    status_ = status;
-    answer_ = answer;
-  }
-
-  Stamp now = Stamp::from_millis(1'000'000);
-  Status weather;
-  service::ReadMode last_mode;
-
- private:
-  service::GroupMachine& machine(GroupId group) { return *machines_[group.value() - 1]; }
-
-  service::Registry registry_;
-  std::vector<std::unique_ptr<service::GroupMachine>> machines_;
-  Index index_;
-  Status status_;
-  std::string answer_;
-};
-
-class StampClock final : public env::Clock {
- public:
-  explicit StampClock(const TwoGroups& groups) : groups_(groups) {}
-  [[nodiscard]] Instant now() const override { return Instant(); }
-  [[nodiscard]] Stamp wall() const override { return groups_.now; }
-
- private:
-  const TwoGroups& groups_;
-};
-
-class KvOverHttp : public testing::Test {
- protected:
-  KvOverHttp() { bind_kv(api_, clock_, router_); }
-
-  Response say(Method method, std::string target, std::string body = {}, TestHeaders headers = {}) {
-    return ask(router_, method, std::move(target), std::move(body), std::move(headers));
-  }
-  static std::string header(const Response& response, std::string_view name) {
-    for (const auto& [header_name, value] : response.headers) {
-      if (header_name == name) {
-        return value;
-      }
-    }
-    return "none";
-  }
-
-  TwoGroups groups_;
-  StampClock clock_{groups_};
-  kv::Api api_{groups_};
-  Router router_;
-};
 
 TEST_F(KvOverHttp, any_bytes_go_in_and_come_out) {
   const std::string bytes("\0\xff\r\n\"{}", 7);
@@ -117,6 +27,25 @@ TEST_F(KvOverHttp, any_bytes_go_in_and_come_out) {
   EXPECT_EQ(say(Method::kGet, "/v1/kv/a%2Fb%2Fc").body, "x");
 }
 
+TEST_F(KvOverHttp, a_hash_says_what_it_is_and_may_be_put_where_it_was_taken_from) {
+  std::string image;
+  service::put_hash_fields({}, {{"a", "1"}, {"\xff", "2"}}, image);
+  EXPECT_EQ(say(Method::kPut, "/v1/kv/h", image).status, 200);
+  const Response got = say(Method::kGet, "/v1/kv/h");
+  EXPECT_EQ(header(got, "Quorate-Type"), "hash");
+  EXPECT_EQ(got.content_type, "application/json");
+  const boost::json::value parsed = boost::json::parse(got.body);
+  EXPECT_EQ(parsed.at("type"), "hash");
+  EXPECT_EQ(parsed.at("fields").at(0), boost::json::parse(R"({"field":"a","value":"1"})"));
+  EXPECT_EQ(parsed.at("fields").at(1),
+            boost::json::parse(R"({"field_base64":"/w==","value":"2"})"));
+  EXPECT_EQ(base64_decode(std::string_view(parsed.at("value_base64").as_string())), image);
+  EXPECT_EQ(say(Method::kPost, "/v1/kv/h/increment").status, 412);
+  EXPECT_EQ(say(Method::kPut, "/v1/kv/x", image.substr(0, image.size() - 1)).status, 400);
+  say(Method::kPut, "/v1/kv/s", "text");
+  EXPECT_EQ(header(say(Method::kGet, "/v1/kv/s"), "Quorate-Type"), "none");
+}
+
 struct ConditionRow {
   const char* query;
   const char* header;
@@ -127,13 +56,16 @@ struct ConditionRow {
 TEST_F(KvOverHttp, conditions_hold_or_the_write_is_refused) {
   say(Method::kPut, "/v1/kv/here", "1");
   const ConditionRow rows[] = {
-      {"here?if_absent", "", "", 409},        {"gone?if_present=true", "", "", 404},
-      {"here?if_version=9", "", "", 412},     {"here", "If-None-Match", "*", 409},
-      {"here", "If-Match", "\"9\"", 412},     {"here?if_version=1", "", "", 200},
-      {"here", "If-Match", "\"2\"", 200},     {"here", "If-Match", "*", 200},
-      {"new?if_absent=true", "", "", 200},    {"here?if_absent&if_version=1", "", "", 400},
-      {"here?if_version=x", "", "", 400},     {"here", "If-None-Match", "\"1\"", 400},
-      {"here?iff_absent", "", "", 400},
+      {"here?if_absent", "", "", 409},         {"gone?if_present=true", "", "", 404},
+      {"here?if_version=9", "", "", 412},      {"here", "If-None-Match", "*", 409},
+      {"here", "If-Match", "\"9\"", 412},      {"here?if_version=1", "", "", 200},
+      {"here", "If-Match", "\"2\"", 200},      {"here", "If-Match", "*", 200},
+      {"new?if_absent=true", "", "", 200},     {"here?if_absent&if_version=1", "", "", 400},
+      {"here?if_version=x", "", "", 400},      {"here", "If-None-Match", "\"1\"", 400},
+      {"here?iff_absent", "", "", 400},        {"here?if_value=x", "", "", 412},
+      {"here?if_value=v", "", "", 200},        {"here?if_value_base64=dg", "", "", 200},
+      {"here?if_value_base64=!", "", "", 400}, {"gone?if_value=", "", "", 412},
+      {"here?if_modified=1", "", "", 412},     {"here?if_modified=7", "", "", 200},
   };
   for (const ConditionRow& row : rows) {
     TestHeaders headers;
@@ -174,6 +106,46 @@ TEST_F(KvOverHttp, the_same_idempotency_key_does_a_write_once) {
       << "another request under the same key";
   EXPECT_NE(say(Method::kPost, "/v1/kv/n/increment?by=-7").body.find("\"value\":-2"),
             std::string::npos);
+}
+
+TEST_F(KvOverHttp, a_write_under_a_fence_is_refused_once_a_later_holder_has_written) {
+  EXPECT_EQ(say(Method::kPut, "/v1/kv/k?fence=a=b=33", "first").status, 200);
+  EXPECT_EQ(say(Method::kPut, "/v1/kv/k", "second", {{"Quorate-Fence", "a=b=35"}}).status, 200);
+  const Response late = say(Method::kPut, "/v1/kv/k?fence=a=b=33", "late");
+  EXPECT_EQ(late.status, 412);
+  EXPECT_NE(late.body.find("\"precondition_failed\""), std::string::npos) << late.body;
+  EXPECT_NE(late.body.find("the token 33 of the lock 'a=b' is older than 35"), std::string::npos)
+      << late.body;
+  for (const char* target : {"/v1/kv/k/touch?persist&fence=a=b=34", "/v1/kv/k/append?fence=a=b=34",
+                             "/v1/kv/k/increment?fence=a=b=34"}) {
+    EXPECT_EQ(say(Method::kPost, target).status, 412) << target;
+  }
+  EXPECT_EQ(say(Method::kDelete, "/v1/kv/k?fence=a=b=34").status, 412);
+  EXPECT_EQ(say(Method::kPost, "/v1/kv:txn",
+                R"({"fence":{"lock":"a=b","token":34},"then":[{"op":"delete","key":"k"}]})")
+                .status,
+            412);
+  EXPECT_EQ(say(Method::kPost, "/v1/kv:txn",
+                R"({"fence":{"lock":"a=b","token":35},"then":[{"op":"get","key":"k"}]})")
+                .status,
+            200);
+  EXPECT_EQ(say(Method::kPut, "/v1/kv/k?fence=a=b=1&fence_domain=7", "w").status, 200);
+  EXPECT_EQ(say(Method::kGet, "/v1/kv/k").body, "w");
+}
+
+TEST_F(KvOverHttp, a_fence_names_a_lock_and_a_token) {
+  for (const char* query :
+       {"fence=7", "fence=l=", "fence=l=0", "fence==7", "fence=l=x", "fence_domain=1",
+        "fence=l=7&fence_domain=x", "fence=l=7&fence_domain=4294967296"}) {
+    EXPECT_EQ(say(Method::kPut, std::string("/v1/kv/k?") + query, "v").status, 400) << query;
+  }
+  for (const char* fence :
+       {"7", R"({"lock":"l"})", R"({"token":7})", R"({"lock":"l","token":7,"x":1})",
+        R"({"lock":"l","token":7,"domain":4294967296})"}) {
+    const std::string body = std::string(R"({"fence":)") + fence + "}";
+    EXPECT_EQ(say(Method::kPost, "/v1/kv:txn", body).status, 400) << body;
+  }
+  EXPECT_EQ(say(Method::kPost, "/v1/kv:rate_limit?fence=l=7", R"({"name":"n"})").status, 400);
 }
 
 TEST_F(KvOverHttp, an_unchanged_value_is_not_sent_again) {
@@ -251,6 +223,61 @@ TEST_F(KvOverHttp, reads_say_how_fresh_they_must_be) {
                             "consistency=bounded&bound=x", "timeout=0s", "timeout=301s"}) {
     EXPECT_EQ(say(Method::kGet, std::string("/v1/kv/k?") + wrong).status, 400) << wrong;
   }
+}
+
+TEST_F(KvOverHttp, keys_are_found_by_a_field_of_their_values_over_both_groups) {
+  for (int at = 0; at < 10; ++at) {
+    const std::string value = R"({"user":{"age":)" + std::to_string(at % 5) + "}}";
+    say(Method::kPut, "/v1/kv/k" + std::to_string(at), value);
+  }
+  EXPECT_EQ(
+      say(Method::kPost, "/v1/kv:create_index", R"({"index":"ages","field":"user.age"})").body,
+      "{\"changed\":true}\n");
+  EXPECT_EQ(say(Method::kPost, "/v1/kv:find", R"({"index":"ages"})").status, 412) << "not built";
+  groups_.tend();
+  EXPECT_EQ(say(Method::kGet, "/v1/kv:indexes").body,
+            R"({"indexes":[{"index":"ages","field":"user.age","unique":false,"state":"ready",)"
+            R"("entries":10}]})"
+            "\n");
+  const auto keys_of = [](const Response& page) {
+    std::string keys;
+    const boost::json::value body = boost::json::parse(page.body);
+    for (const auto& item : body.at("items").as_array()) {
+      keys += std::string(item.at("key").as_string()) + " ";
+    }
+    return keys;
+  };
+  const auto find = [&](const std::string& query) {
+    return say(Method::kPost, "/v1/kv:find", R"({"index":"ages",)" + query + "}");
+  };
+  EXPECT_EQ(keys_of(find(R"("equals":3)")), "k3 k8 ");
+  EXPECT_EQ(keys_of(find(R"("equals":3.0,"reverse":true)")), "k8 k3 ");
+  EXPECT_EQ(keys_of(find(R"("above":2,"to":4)")), "k3 k8 k4 k9 ");
+  EXPECT_EQ(keys_of(find(R"("below":1,"keys_only":true)")), "k0 k5 ");
+  EXPECT_EQ(keys_of(find(R"("equals":"3")")), "");
+  std::string walked;
+  std::string resume;
+  do {
+    const Response page = find(R"("limit":3)" + resume);
+    walked += keys_of(page);
+    const boost::json::value body = boost::json::parse(page.body);
+    resume.clear();
+    for (const char* const name : {"resume", "resume_base64"}) {
+      if (const auto* const text = body.as_object().if_contains(name)) {
+        resume = std::string(",\"") + name + "\":" + boost::json::serialize(*text);
+      }
+    }
+  } while (!resume.empty());
+  EXPECT_EQ(walked, "k0 k5 k1 k6 k2 k7 k3 k8 k4 k9 ");
+  EXPECT_EQ(find(R"("equals":[1])").status, 400);
+  EXPECT_EQ(find(R"("equals":1,"from":1)").status, 400);
+  EXPECT_EQ(
+      say(Method::kPost, "/v1/kv:create_index", R"({"index":"mails","field":"mail","unique":true})")
+          .status,
+      400)
+      << "over several groups";
+  EXPECT_EQ(say(Method::kPost, "/v1/kv:drop_index", R"({"index":"ages"})").status, 200);
+  EXPECT_EQ(find(R"("equals":3)").status, 404);
 }
 
 struct BadRow {

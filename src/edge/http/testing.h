@@ -12,6 +12,22 @@
 
 namespace quorate::edge::http {
 
+// A stream whose bytes are kept.
+class CaughtStream final : public BodyStream {
+ public:
+  bool write(std::string_view piece) override {
+    bytes.append(is_open ? piece : std::string_view());
+    return is_open;
+  }
+  void finish() override { is_open = false; }
+  [[nodiscard]] bool open() const override { return is_open; }
+  [[nodiscard]] size_t queued_bytes() const override { return queued; }
+
+  std::string bytes;
+  size_t queued = 0;
+  bool is_open = true;
+};
+
 class CaughtExchange final : public Exchange {
  public:
   [[nodiscard]] const Request& request() const override { return the_request; }
@@ -19,10 +35,24 @@ class CaughtExchange final : public Exchange {
     if (!answered) {
       answered = true;
       answer = std::move(response);
+      gone_ = nullptr;
     }
   }
-  [[nodiscard]] std::shared_ptr<BodyStream> stream(Response, UniqueFunction<void()>) override {
-    return nullptr;
+  void on_gone(UniqueFunction<void()> gone) override {
+    if (!answered) {
+      gone_ = std::move(gone);
+    }
+  }
+  // As the client would.
+  void leave() {
+    UniqueFunction<void()> gone = std::move(gone_);
+    gone_ = nullptr;
+    gone();
+  }
+  [[nodiscard]] std::shared_ptr<BodyStream> stream(Response head, UniqueFunction<void()>) override {
+    send(std::move(head));
+    caught = std::make_shared<CaughtStream>();
+    return caught;
   }
 
   Request the_request;
@@ -30,6 +60,10 @@ class CaughtExchange final : public Exchange {
   std::string body;
   bool answered = false;
   Response answer;
+  std::shared_ptr<CaughtStream> caught;
+
+ private:
+  UniqueFunction<void()> gone_;
 };
 
 using TestHeaders = std::vector<std::pair<std::string_view, std::string_view>>;

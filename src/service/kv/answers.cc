@@ -4,8 +4,9 @@
 #include "base/assert.h"
 #include "base/codec.h"
 #include "base/limits.h"
-#include "service/kv/fields.h"
 #include "service/registry.h"
+#include "service/value/ordered.h"
+#include "service/verb/fields.h"
 
 // Static and not in an unnamed namespace, as in commands.cc.
 namespace quorate::service::kv {
@@ -113,6 +114,18 @@ static void read_fields(Reader& reader, Stored& stored) {
   stored.revision = reader.id<Revision>();
 }
 
+static void write_fields(Writer& writer, const Hashed::Entry& entry) {
+  writer.boolean(entry.is_there);
+  writer.bytes(entry.name);
+  writer.bytes(entry.value);
+}
+
+static void read_fields(Reader& reader, Hashed::Entry& entry) {
+  entry.is_there = reader.boolean();
+  entry.name = reader.bytes();
+  entry.value = reader.bytes();
+}
+
 template <class T>
 static void write_list(Writer& writer, const std::vector<T>& list) {
   writer.varint(list.size());
@@ -127,6 +140,18 @@ static void read_list(Reader& reader, std::vector<T>& list) {
   for (uint64_t left = reader.count(1); left > 0 && reader.ok(); --left) {
     read_fields(reader, list.emplace_back());
   }
+}
+
+static void write_fields(Writer& writer, const Hashed& hashed) {
+  write_signed(writer, hashed.number);
+  writer.id(hashed.revision);
+  write_list(writer, hashed.entries);
+}
+
+static void read_fields(Reader& reader, Hashed& hashed) {
+  hashed.number = read_signed(reader);
+  hashed.revision = reader.id<Revision>();
+  read_list(reader, hashed.entries);
 }
 
 static void write_fields(Writer& writer, const Items& items) { write_list(writer, items.items); }
@@ -215,7 +240,7 @@ static void write_fields(Writer& writer, const Change& change) {
 }
 
 static void read_fields(Reader& reader, Change& change) {
-  read_enum(reader, Change::Kind::kExpire, change.kind);
+  read_enum(reader, Change::Kind::kUnindex, change.kind);
   change.revision = reader.id<Revision>();
   change.key = reader.bytes();
   change.value = reader.bytes();
@@ -244,6 +269,9 @@ static void write_fields(Writer& writer, const Usage& usage) {
   writer.varint(usage.expiring);
   writer.id(usage.revision);
   writer.id(usage.history_begin);
+  writer.varint(usage.keys_max);
+  writer.varint(usage.bytes_max);
+  writer.varint(usage.saved_bytes);
 }
 
 static void read_fields(Reader& reader, Usage& usage) {
@@ -252,10 +280,127 @@ static void read_fields(Reader& reader, Usage& usage) {
   usage.expiring = reader.varint();
   usage.revision = reader.id<Revision>();
   usage.history_begin = reader.id<Revision>();
+  usage.keys_max = reader.varint();
+  usage.bytes_max = reader.varint();
+  usage.saved_bytes = reader.varint();
 }
 
 static void write_fields(Writer& writer, const Expired& expired) { writer.varint(expired.count); }
 static void read_fields(Reader& reader, Expired& expired) { expired.count = reader.varint(); }
+
+static void write_fields(Writer& writer, const Settled& settled) { writer.varint(settled.steps); }
+static void read_fields(Reader& reader, Settled& settled) { settled.steps = reader.varint(); }
+
+static void write_fields(Writer& writer, const Dumped::Entry& entry) {
+  writer.id(entry.keyspace);
+  writer.bytes(entry.key);
+  write_fields(writer, entry.item);
+}
+
+static void read_fields(Reader& reader, Dumped::Entry& entry) {
+  entry.keyspace = reader.id<KeyspaceId>();
+  entry.key = reader.bytes();
+  read_fields(reader, entry.item);
+}
+
+static void write_fields(Writer& writer, const Dumped& dumped) {
+  write_list(writer, dumped.entries);
+  writer.bytes(dumped.after);
+  writer.boolean(dumped.is_done);
+  writer.id(dumped.since);
+  writer.id(dumped.revision);
+  writer.stamp(dumped.at);
+}
+
+static void read_fields(Reader& reader, Dumped& dumped) {
+  read_list(reader, dumped.entries);
+  dumped.after = reader.bytes();
+  dumped.is_done = reader.boolean();
+  dumped.since = reader.id<Revision>();
+  dumped.revision = reader.id<Revision>();
+  dumped.at = reader.stamp();
+}
+
+static void write_fields(Writer& writer, const Trailed::Entry& entry) {
+  writer.id(entry.keyspace);
+  write_fields(writer, entry.change);
+  writer.stamp(entry.at);
+  writer.stamp(entry.expires);
+}
+
+static void read_fields(Reader& reader, Trailed::Entry& entry) {
+  entry.keyspace = reader.id<KeyspaceId>();
+  read_fields(reader, entry.change);
+  entry.at = reader.stamp();
+  entry.expires = reader.stamp();
+}
+
+static void write_fields(Writer& writer, const Trailed& trailed) {
+  write_list(writer, trailed.entries);
+  writer.id(trailed.through);
+  writer.id(trailed.revision);
+  writer.stamp(trailed.at);
+}
+
+static void read_fields(Reader& reader, Trailed& trailed) {
+  read_list(reader, trailed.entries);
+  trailed.through = reader.id<Revision>();
+  trailed.revision = reader.id<Revision>();
+  trailed.at = reader.stamp();
+}
+
+static void write_fields(Writer& writer, const IndexList::Index& index) {
+  writer.bytes(index.name);
+  writer.bytes(index.path);
+  writer.boolean(index.unique);
+  write_enum(writer, index.stage);
+  writer.varint(index.entries);
+  writer.bytes(index.cursor);
+}
+
+static void read_fields(Reader& reader, IndexList::Index& index) {
+  index.name = reader.bytes();
+  index.path = reader.bytes();
+  index.unique = reader.boolean();
+  read_enum(reader, IndexStage::kDropping, index.stage);
+  index.entries = reader.varint();
+  index.cursor = reader.bytes();
+}
+
+static void write_fields(Writer& writer, const IndexList& list) {
+  write_list(writer, list.indexes);
+}
+static void read_fields(Reader& reader, IndexList& list) { read_list(reader, list.indexes); }
+
+// The key stands in the place already.
+static void write_fields(Writer& writer, const Hit& hit) {
+  Item item = hit.item;
+  item.key = {};
+  writer.bytes(hit.place);
+  write_fields(writer, item);
+}
+
+static void read_fields(Reader& reader, Hit& hit) {
+  hit.place = reader.bytes();
+  read_fields(reader, hit.item);
+  const size_t ordered = ordered_size(hit.place);
+  if (ordered == 0 || !hit.item.found()) {
+    reader.fail();
+  }
+  hit.item.key = hit.place.substr(ordered);
+}
+
+static void write_fields(Writer& writer, const Hits& hits) {
+  write_list(writer, hits.hits);
+  writer.bytes(hits.resume);
+  writer.id(hits.revision);
+}
+
+static void read_fields(Reader& reader, Hits& hits) {
+  read_list(reader, hits.hits);
+  hits.resume = reader.bytes();
+  hits.revision = reader.id<Revision>();
+}
 
 void encode(const Answer& answer, std::string& out) {
   if (const Status* const refusal = std::get_if<Status>(&answer)) {

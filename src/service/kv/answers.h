@@ -18,6 +18,8 @@
 
 namespace quorate::service::kv {
 
+using KeyspaceId = Strong<struct KeyspaceTag, uint32_t>;
+
 // A key with its value and what is known about it.
 struct Item {
   std::string_view key = {};          // empty where the question named it
@@ -83,7 +85,20 @@ struct Page {                    // scan
   bool operator==(const Page&) const = default;
 };
 
-using OpAnswer = std::variant<Status, Found, Written, Removed, Touched, Counted>;
+struct Hashed {  // of a hash: read, and written
+  struct Entry {
+    std::string_view name = {};  // empty where the question named it
+    std::string_view value = {};
+    bool is_there = true;
+    bool operator==(const Entry&) const = default;
+  };
+  int64_t number = 0;               // fields there are, that came or that went; or the sum
+  Revision revision = {};           // of a write that changed something
+  std::vector<Entry> entries = {};  // those asked for; or the sum, if it is decimal
+  bool operator==(const Hashed&) const = default;
+};
+
+using OpAnswer = std::variant<Status, Found, Written, Removed, Touched, Counted, Hashed>;
 
 struct TxnDone {
   bool held = false;             // the compares held: `then` was done
@@ -101,12 +116,22 @@ struct Rated {                   // rate_limit
 };
 
 struct Change {
-  enum class Kind : uint8_t { kPut = 0, kDelete = 1, kExpire = 2 };
+  // Watchers hear of the first three; the others change no value.
+  enum class Kind : uint8_t {
+    kPut = 0,
+    kDelete = 1,
+    kExpire = 2,
+    kTouch = 3,   // the key ends at another time
+    kSettle = 4,  // of the keyspace, as the next three: it has settings of the revision `version`
+    kDrop = 5,
+    kIndex = 6,  // `key` is the name of an index, `value` its path, `version` 1 if it is unique
+    kUnindex = 7,
+  };
   Kind kind = Kind::kPut;
   Revision revision = {};
   std::string_view key = {};
   std::string_view value = {};
-  uint64_t version = 0;          // of a put
+  uint64_t version = 0;  // of a put or a touch
   std::string_view previous = {};
   bool had_previous = false;
   bool operator==(const Change&) const = default;
@@ -125,6 +150,9 @@ struct Usage {                   // stats
   uint64_t expiring = 0;         // keys with an end, of all keyspaces
   Revision revision = {};
   Revision history_begin = {};        // changes after this one can still be asked for
+  uint64_t keys_max = 0;              // of the quota; 0: none
+  uint64_t bytes_max = 0;
+  uint64_t saved_bytes = 0;  // by compression: `bytes` counts values as they were given
   bool operator==(const Usage&) const = default;
 };
 
@@ -133,9 +161,87 @@ struct Expired {
   bool operator==(const Expired&) const = default;
 };
 
+struct Settled {       // set_keyspace, drop_keyspace, tend
+  uint64_t steps = 0;  // that were done
+  bool operator==(const Settled&) const = default;
+};
+
+enum class IndexStage : uint8_t {
+  kBuilding = 0,
+  kReady = 1,
+  kClearing = 2,  // it was found to be not unique, and its entries go
+  kFailed = 3,    // none is left
+  kDropping = 4,
+};
+
+struct IndexList {  // indexes
+  struct Index {
+    std::string_view name = {};
+    std::string_view path = {};
+    bool unique = false;
+    IndexStage stage = IndexStage::kBuilding;
+    uint64_t entries = 0;
+    std::string_view cursor = {};  // see IndexRecord
+    bool operator==(const Index&) const = default;
+  };
+  std::vector<Index> indexes = {};  // in order of names
+  bool operator==(const IndexList&) const = default;
+};
+
+// An item found by a value, and its place in the index: the value in order, then the key.
+struct Hit {
+  std::string_view place = {};
+  Item item = {};
+  bool operator==(const Hit&) const = default;
+};
+
+struct Hits {  // find
+  std::vector<Hit> hits = {};
+  std::string_view resume = {};  // as of Page, a place
+  Revision revision = {};
+  bool operator==(const Hits&) const = default;
+};
+
+struct Dumped {                  // dump
+  struct Entry {
+    KeyspaceId keyspace = {};
+    std::string_view key = {};
+    Item item = {};              // not found(): it is there no more
+    bool operator==(const Entry&) const = default;
+  };
+  std::vector<Entry> entries = {};
+  std::string_view after = {};   // where to go on, and
+  bool is_done = false;          // whether all keys were given
+  Revision since = {};           // the changes up to here are in
+  Revision revision = {};        // complete if done and since == revision
+  Stamp at = {};                 // when the question was answered
+  bool operator==(const Dumped&) const = default;
+};
+
+struct Trailed {  // trail
+  struct Entry {
+    KeyspaceId keyspace = {};
+    Change change = {};  // without what was there before
+    Stamp at = {};       // when it was done
+    Stamp expires = Stamp::never();
+    bool operator==(const Entry&) const = default;
+  };
+  std::vector<Entry> entries = {};
+  Revision through = {};   // go on after it
+  Revision revision = {};  // of the group
+  Stamp at = {};           // when the question was answered
+  bool operator==(const Trailed&) const = default;
+};
+
 // A refusal, or one kind per verb.
-using Answer = std::variant<Status, Found, Written, Removed, Touched, Counted, Stored, Items, Page,
-                            TxnDone, Rated, ChangeList, Usage, Expired>;
+using Answer =
+    std::variant<Status, Found, Written, Removed, Touched, Counted, Stored, Items, Page, TxnDone,
+                 Rated, ChangeList, Usage, Expired, Settled, Dumped, Hits, IndexList, Hashed,
+                 Trailed>;
+
+// What is said of a value that is a hash to who wants none, and the other way round.
+inline constexpr char kWrongKind[] = "the key holds a value of another kind";
+[[nodiscard]] inline Status wrong_kind() { return Status(Code::kPreconditionFailed, kWrongKind); }
 
 void encode(const Answer& answer, std::string& out);
 // Status is the refusal, or kCorrupted if the bytes are no answer.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "base/assert.h"
@@ -12,6 +13,8 @@
 
 namespace quorate::service::kv {
 namespace {
+
+constexpr char kSeveralGroups[] = "the keys live in several groups: give them one {tag}";
 
 // The oldest of several answers speaks for all.
 void merge_origin(const Origin& part, Origin& whole) {
@@ -37,10 +40,15 @@ void add(const Touched& part, Touched& sum) {
   sum.expires = part.expires;
 }
 
+void add(const Settled& part, Settled& sum) { sum.steps += part.steps; }
+
 void add(const Usage& part, Usage& sum) {
   sum.keys += part.keys;
   sum.bytes += part.bytes;
   sum.expiring += part.expiring;
+  sum.keys_max += part.keys_max;
+  sum.bytes_max += part.bytes_max;
+  sum.saved_bytes += part.saved_bytes;
 }
 
 // A command that was split: some parts done and some not is an outcome of its own, since "nothing
@@ -132,40 +140,105 @@ uint64_t bounded(uint64_t asked, uint64_t most) {
   return asked == 0 ? most : std::min(asked, most);
 }
 
-bool comes_before(const Scan& scan, std::string_view left, std::string_view right) {
-  return scan.backwards ? right < left : left < right;
+std::string_view value_of(const Item& item) { return item.value; }
+std::string_view value_of(const Hit& hit) { return hit.item.value; }
+
+struct PageBounds {
+  bool backwards = false;
+  uint64_t items_max = 0;
+  uint64_t bytes_max = 0;
+};
+
+template <class Asked>
+PageBounds bounds_of(const Asked& asked) {
+  return {asked.backwards, bounded(asked.limit, limits::kScanItemsMax),
+          bounded(asked.bytes_max, limits::kScanBytesMax)};
 }
 
-// Keys are known only up to where every group has looked; what lies behind is for the next page.
-Page merge_pages(const Scan& scan, std::vector<Page> pages) {
-  Page merged;
+// What one page has in which list, and by what that is in order.
+template <class Whole, class Each>
+struct PageShape {
+  std::vector<Each> Whole::*list;
+  std::string_view Each::*place;
+};
+
+// Places are known only up to where every group has looked; what lies behind is for the next page.
+template <class Whole, class Each>
+Whole merge_pages(const PageBounds& bounds, std::vector<Whole> pages,
+                  PageShape<Whole, Each> shape) {
+  const auto comes_before = [&](std::string_view left, std::string_view right) {
+    return bounds.backwards ? right < left : left < right;
+  };
+  Whole merged;
+  std::vector<Each>& all = merged.*shape.list;
   std::string_view bound;
-  for (Page& page : pages) {
-    if (!page.resume.empty() && (bound.empty() || comes_before(scan, page.resume, bound))) {
+  for (Whole& page : pages) {
+    if (!page.resume.empty() && (bound.empty() || comes_before(page.resume, bound))) {
       bound = page.resume;
     }
-    merged.items.insert(merged.items.end(), page.items.begin(), page.items.end());
+    all.insert(all.end(), (page.*shape.list).begin(), (page.*shape.list).end());
   }
-  std::sort(merged.items.begin(), merged.items.end(), [&](const Item& left, const Item& right) {
-    return comes_before(scan, left.key, right.key);
+  std::sort(all.begin(), all.end(), [&](const Each& left, const Each& right) {
+    return comes_before(left.*shape.place, right.*shape.place);
   });
-  const auto beyond = std::find_if(merged.items.begin(), merged.items.end(), [&](const Item& item) {
-    return !bound.empty() && comes_before(scan, bound, item.key);
+  const auto beyond = std::find_if(all.begin(), all.end(), [&](const Each& each) {
+    return !bound.empty() && comes_before(bound, each.*shape.place);
   });
-  merged.items.erase(beyond, merged.items.end());
+  all.erase(beyond, all.end());
   merged.resume = bound;
-  const uint64_t items_max = bounded(scan.limit, limits::kScanItemsMax);
-  const uint64_t bytes_max = bounded(scan.bytes_max, limits::kScanBytesMax);
   uint64_t bytes = 0;
-  for (size_t at = 0; at < merged.items.size(); ++at) {
-    if (at == items_max || bytes >= bytes_max) {
-      merged.items.resize(at);
-      merged.resume = merged.items.back().key;
+  for (size_t at = 0; at < all.size(); ++at) {
+    if (at == bounds.items_max || bytes >= bounds.bytes_max) {
+      all.resize(at);
+      merged.resume = all.back().*shape.place;
       break;
     }
-    bytes += merged.items[at].key.size() + merged.items[at].value.size();
+    bytes += (all[at].*shape.place).size() + value_of(all[at]).size();
   }
   return merged;
+}
+
+// One page of each group, merged.
+template <class Whole, class Each, class Done>
+auto merge_with(const PageBounds& bounds, PageShape<Whole, Each> shape, Done done) {
+  return [bounds, shape, done = std::move(done)](Gathered& it) mutable {
+    std::vector<Whole> pages(it.answers.size());
+    for (size_t at = 0; at < pages.size() && it.failure.ok(); ++at) {
+      (void)decode_part(it.answers[at], pages[at], it.failure);
+    }
+    done(it.failure, it.failure.ok() ? merge_pages(bounds, std::move(pages), shape) : Whole{},
+         it.origin);
+  };
+}
+
+// An index is as far as the group that is least far.
+void join_index(const IndexList::Index& part, IndexList& list) {
+  const auto found =
+      std::find_if(list.indexes.begin(), list.indexes.end(),
+                   [&](const IndexList::Index& index) { return index.name == part.name; });
+  if (found == list.indexes.end()) {
+    list.indexes.push_back(part);
+    return;
+  }
+  found->entries += part.entries;
+  const auto distance = [](IndexStage stage) {
+    return stage == IndexStage::kReady ? 0 : stage == IndexStage::kBuilding ? 1 : 2;
+  };
+  if (distance(part.stage) > distance(found->stage)) {
+    found->stage = part.stage;
+    found->cursor = part.cursor;
+  }
+}
+
+// Answers what may not be asked, or is over a limit.
+template <class Asked, class Done>
+bool is_refused(const Asked& asked, const Caller* caller, Done& done) {
+  Status status = permit(caller, asked);
+  status = status.ok() ? validate(asked) : status;
+  if (!status.ok()) {
+    done(status, {}, {});
+  }
+  return !status.ok();
 }
 
 // The tag in a prefix decides the slot of every key that begins with it.
@@ -186,6 +259,10 @@ void Api::split_write(std::vector<std::pair<GroupId, Verb>> parts, const WriteOp
          {}, {});
     return;
   }
+  if (parts.size() > 1 && !options.fence.none()) {
+    done(Status(Code::kInvalidArgument, kSeveralGroups), {}, {});
+    return;
+  }
   auto join = std::make_shared<Join<Verb>>();
   join->done = std::move(done);
   join->left = parts.size();
@@ -199,20 +276,18 @@ void Api::split_write(std::vector<std::pair<GroupId, Verb>> parts, const WriteOp
 }
 
 void Api::put_many(const PutMany& command, const WriteOptions& options, DoneOf<PutMany> done) {
-  if (Status status = validate(Command(command)); !status.ok()) {
-    done(status, {}, {});
+  if (is_refused(Command(command), options.caller, done)) {
     return;
   }
   std::map<GroupId, PutMany> parts;
   for (const PutMany::Item& item : command.items) {
-    PutMany& part = parts[group_of(item.key)];
+    PutMany& part = parts[group_of(command.keyspace, item.key)];
     part.keyspace = command.keyspace;
     part.if_all_absent = command.if_all_absent;
     part.items.push_back(item);
   }
   if (command.if_all_absent && parts.size() > 1) {
-    done(Status(Code::kInvalidArgument, "the keys live in several groups: give them one {tag}"), {},
-         {});
+    done(Status(Code::kInvalidArgument, kSeveralGroups), {}, {});
     return;
   }
   split_write<PutMany>({parts.begin(), parts.end()}, options, std::move(done));
@@ -220,13 +295,12 @@ void Api::put_many(const PutMany& command, const WriteOptions& options, DoneOf<P
 
 void Api::delete_many(const DeleteMany& command, const WriteOptions& options,
                       DoneOf<DeleteMany> done) {
-  if (Status status = validate(Command(command)); !status.ok()) {
-    done(status, {}, {});
+  if (is_refused(Command(command), options.caller, done)) {
     return;
   }
   std::map<GroupId, DeleteMany> parts;
   for (const std::string_view key : command.keys) {
-    DeleteMany& part = parts[group_of(key)];
+    DeleteMany& part = parts[group_of(command.keyspace, key)];
     part.keyspace = command.keyspace;
     part.keys.push_back(key);
   }
@@ -235,13 +309,12 @@ void Api::delete_many(const DeleteMany& command, const WriteOptions& options,
 
 void Api::touch_many(const TouchMany& command, const WriteOptions& options,
                      DoneOf<TouchMany> done) {
-  if (Status status = validate(Command(command)); !status.ok()) {
-    done(status, {}, {});
+  if (is_refused(Command(command), options.caller, done)) {
     return;
   }
   std::map<GroupId, TouchMany> parts;
   for (const std::string_view key : command.keys) {
-    TouchMany& part = parts[group_of(key)];
+    TouchMany& part = parts[group_of(command.keyspace, key)];
     part.keyspace = command.keyspace;
     part.lifetime = command.lifetime;
     part.keys.push_back(key);
@@ -251,22 +324,24 @@ void Api::touch_many(const TouchMany& command, const WriteOptions& options,
 
 void Api::delete_range(const DeleteRange& command, const WriteOptions& options,
                        DoneOf<DeleteRange> done) {
+  if (is_refused(Command(command), options.caller, done)) {
+    return;
+  }
   std::vector<std::pair<GroupId, DeleteRange>> parts;
-  for (const GroupId group : groups_of(command.range)) {
+  for (const GroupId group : groups_of(command.keyspace, command.range)) {
     parts.emplace_back(group, command);
   }
   split_write<DeleteRange>(std::move(parts), options, std::move(done));
 }
 
 void Api::txn(const Txn& command, const WriteOptions& options, DoneOf<Txn> done) {
-  if (Status status = validate(Command(command)); !status.ok()) {
-    done(status, {}, {});
+  if (is_refused(Command(command), options.caller, done)) {
     return;
   }
   GroupId group;
   bool is_one_group = true;
   const auto take = [&](std::string_view key) {
-    const GroupId its_group = group_of(key);
+    const GroupId its_group = group_of(command.keyspace, key);
     is_one_group = is_one_group && (group.none() || group == its_group);
     group = its_group;
   };
@@ -276,11 +351,13 @@ void Api::txn(const Txn& command, const WriteOptions& options, DoneOf<Txn> done)
   for (const auto* ops : {&command.then, &command.otherwise}) {
     for (const Txn::Op& op : *ops) {
       std::visit([&](const auto& fields) { take(fields.key); }, op);
+      if (const Copy* const copy = std::get_if<Copy>(&op)) {
+        take(copy->target);
+      }
     }
   }
   if (!is_one_group) {
-    done(Status(Code::kInvalidArgument, "the keys live in several groups: give them one {tag}"), {},
-         {});
+    done(Status(Code::kInvalidArgument, kSeveralGroups), {}, {});
     return;
   }
   std::string body;
@@ -289,15 +366,14 @@ void Api::txn(const Txn& command, const WriteOptions& options, DoneOf<Txn> done)
 }
 
 void Api::get_many(const GetMany& query, const ReadOptions& options, DoneOf<GetMany> done) {
-  if (Status status = validate(Query(query)); !status.ok()) {
-    done(status, {}, {});
+  if (is_refused(Query(query), options.caller, done)) {
     return;
   }
   std::map<GroupId, GetMany> parts;
   std::vector<std::pair<GroupId, size_t>> places;   // of each key: its group, its number there
   places.reserve(query.keys.size());
   for (const std::string_view key : query.keys) {
-    const GroupId group = group_of(key);
+    const GroupId group = group_of(query.keyspace, key);
     GetMany& part = parts[group];
     part.keyspace = query.keyspace;
     part.with_values = query.with_values;
@@ -332,43 +408,132 @@ void Api::get_many(const GetMany& query, const ReadOptions& options, DoneOf<GetM
 }
 
 void Api::scan(const Scan& query, const ReadOptions& options, DoneOf<Scan> done) {
-  const std::vector<GroupId> groups = groups_of(query.range);
+  if (is_refused(Query(query), options.caller, done)) {
+    return;
+  }
+  const std::vector<GroupId> groups = groups_of(query.keyspace, query.range);
   if (groups.size() == 1) {
     ask_one<Scan>(groups.front(), Query(query), options, std::move(done));
     return;
   }
   auto all = std::make_shared<Gathered>(groups.size());
-  Scan asked = query;
-  asked.range = {};   // its views end with the call
-  all->finish = [asked, done = std::move(done)](Gathered& it) mutable {
-    std::vector<Page> pages(it.answers.size());
-    for (size_t at = 0; at < pages.size() && it.failure.ok(); ++at) {
-      (void)decode_part(it.answers[at], pages[at], it.failure);
+  all->finish = merge_with(bounds_of(query), PageShape<Page, Item>{&Page::items, &Item::key},
+                           std::move(done));
+  for (size_t at = 0; at < groups.size(); ++at) {
+    gather(proposer_, Query(query), options, all, {at, groups[at]});
+  }
+}
+
+// ---- indexes -----------------------------------------------------------------------------------
+
+template <class Verb>
+void Api::tell_all(const Verb& command, const WriteOptions& options, DoneOf<Verb> done) {
+  if (is_refused(Command(command), options.caller, done)) {
+    return;
+  }
+  std::vector<std::pair<GroupId, Verb>> parts;
+  for (const GroupId group : groups_of(command.keyspace, {})) {
+    parts.emplace_back(group, command);
+  }
+  split_write<Verb>(std::move(parts), options, std::move(done));
+}
+
+void Api::create_index(const CreateIndex& command, const WriteOptions& options,
+                       DoneOf<CreateIndex> done) {
+  if (command.unique && groups_of(command.keyspace, {}).size() > 1) {
+    done(Status(Code::kInvalidArgument,
+                "an index is unique within one group only: take a keyspace of one partition"),
+         {}, {});
+    return;
+  }
+  tell_all(command, options, std::move(done));
+}
+
+void Api::drop_index(const DropIndex& command, const WriteOptions& options,
+                     DoneOf<DropIndex> done) {
+  tell_all(command, options, std::move(done));
+}
+
+void Api::indexes(const Indexes& query, const ReadOptions& options, DoneOf<Indexes> done) {
+  if (is_refused(Query(query), options.caller, done)) {
+    return;
+  }
+  const std::vector<GroupId> groups = groups_of(query.keyspace, {});
+  auto all = std::make_shared<Gathered>(groups.size());
+  all->finish = [done = std::move(done)](Gathered& it) mutable {
+    IndexList list;
+    for (size_t at = 0; at < it.answers.size() && it.failure.ok(); ++at) {
+      IndexList part;
+      if (decode_part(it.answers[at], part, it.failure)) {
+        for (const IndexList::Index& index : part.indexes) {
+          join_index(index, list);
+        }
+      }
     }
-    done(it.failure, it.failure.ok() ? merge_pages(asked, std::move(pages)) : Page{}, it.origin);
+    done(it.failure, it.failure.ok() ? list : IndexList{}, it.origin);
   };
   for (size_t at = 0; at < groups.size(); ++at) {
     gather(proposer_, Query(query), options, all, {at, groups[at]});
   }
 }
 
+void Api::find(const Find& query, const ReadOptions& options, DoneOf<Find> done) {
+  if (is_refused(Query(query), options.caller, done)) {
+    return;
+  }
+  const std::vector<GroupId> groups = groups_of(query.keyspace, {});
+  if (groups.size() == 1) {
+    ask_one<Find>(groups.front(), Query(query), options, std::move(done));
+    return;
+  }
+  auto all = std::make_shared<Gathered>(groups.size());
+  all->finish =
+      merge_with(bounds_of(query), PageShape<Hits, Hit>{&Hits::hits, &Hit::place}, std::move(done));
+  for (size_t at = 0; at < groups.size(); ++at) {
+    gather(proposer_, Query(query), options, all, {at, groups[at]});
+  }
+}
+
 void Api::stats(const Stats& query, const ReadOptions& options, DoneOf<Stats> done) {
+  if (is_refused(Query(query), options.caller, done)) {
+    return;
+  }
+  const std::vector<GroupId> groups = groups_of(query.keyspace, {});
   auto join = std::make_shared<Join<Stats>>();
   join->done = std::move(done);
-  join->left = proposer_.groups();
+  join->left = groups.size();
   std::string body;
   encode(Query(query), body);
-  for (uint32_t number = 1; number <= proposer_.groups(); ++number) {
-    ask<Stats>(GroupId(number), body, options,
+  for (const GroupId group : groups) {
+    ask<Stats>(group, body, options,
                [join](const Status& status, const Usage& usage, const Origin& origin) {
                  join->on_part(status, usage, origin);
                });
   }
 }
 
+void Api::stats_of(GroupId group, const Stats& query, const ReadOptions& options,
+                   DoneOf<Stats> done) {
+  if (is_refused(Query(query), options.caller, done)) {
+    return;
+  }
+  ask_one<Stats>(group, Query(query), options, std::move(done));
+}
+
 void Api::changes(GroupId group, const Changes& query, const ReadOptions& options,
                   DoneOf<Changes> done) {
+  if (is_refused(Query(query), options.caller, done)) {
+    return;
+  }
   ask_one<Changes>(group, Query(query), options, std::move(done));
+}
+
+void Api::dump(GroupId group, const Dump& query, const ReadOptions& options, DoneOf<Dump> done) {
+  ask_one<Dump>(group, Query(query), options, std::move(done));
+}
+
+void Api::trail(GroupId group, const Trail& query, const ReadOptions& options, DoneOf<Trail> done) {
+  ask_one<Trail>(group, Query(query), options, std::move(done));
 }
 
 template <class Verb>
@@ -379,9 +544,37 @@ void Api::ask_one(GroupId group, const Query& query, const ReadOptions& options,
   ask<Verb>(group, body, options, std::move(done));
 }
 
-std::vector<GroupId> Api::groups_of(const Range& range) const {
+void Api::define(KeyspaceId keyspace, const std::vector<GroupId>& partitions) {
+  if (!partitions.empty()) {
+    partitions_[keyspace] = partitions;
+  }
+}
+
+void Api::settle(GroupId group, const Command& command, const WriteOptions& options,
+                 DoneOf<SetKeyspace> done) {
+  std::string body;
+  encode(command, body);
+  propose<SetKeyspace>(group, body, options, std::move(done));
+}
+
+// The slots are cut into as many ranges as there are partitions.
+GroupId Api::group_in(KeyspaceId keyspace, std::string_view key) const {
+  const auto found = partitions_.find(keyspace);
+  if (found == partitions_.end()) {
+    return group_of(key);
+  }
+  const std::vector<GroupId>& partitions = found->second;
+  return partitions.size() == 1 ? partitions.front()
+                                : partitions[slot_of(key) * partitions.size() / kSlots];
+}
+
+std::vector<GroupId> Api::groups_of(KeyspaceId keyspace, const Range& range) const {
   if (has_whole_tag(range.begin) && range.end == prefix_end(range.begin)) {
-    return {group_of(range.begin)};
+    return {group_of(keyspace, range.begin)};
+  }
+  if (const auto found = partitions_.find(keyspace); found != partitions_.end()) {
+    const std::set<GroupId> distinct(found->second.begin(), found->second.end());
+    return {distinct.begin(), distinct.end()};
   }
   std::vector<GroupId> groups;
   for (uint32_t number = 1; number <= proposer_.groups(); ++number) {

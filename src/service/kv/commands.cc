@@ -3,10 +3,9 @@
 
 #include <algorithm>
 
-#include "base/assert.h"
 #include "base/codec.h"
 #include "base/limits.h"
-#include "service/kv/fields.h"
+#include "service/verb/fields.h"
 
 // The pairs are static and not in an unnamed namespace: the templates of fields.h find them by
 // their arguments, and that way of looking does not see into one.
@@ -40,7 +39,7 @@ static void write_fields(Writer& writer, const Condition& condition) {
 }
 
 static void read_fields(Reader& reader, Condition& condition) {
-  read_enum(reader, Condition::Kind::kValue, condition.kind);
+  read_enum(reader, Condition::Kind::kPresentNoHash, condition.kind);
   if (condition.kind == Condition::Kind::kValue) {
     condition.value = reader.bytes();
   } else if (condition.kind >= Condition::Kind::kVersion) {
@@ -103,7 +102,7 @@ static void read_fields(Reader& reader, Touch& touch) {
   touch.keyspace = reader.id<KeyspaceId>();
   touch.key = reader.bytes();
   read_fields(reader, touch.lifetime);
-  read_enum(reader, Touch::When::kIfSooner, touch.when);
+  read_enum(reader, Touch::When::kIfNoHash, touch.when);
 }
 
 static void write_fields(Writer& writer, const Increment& increment) {
@@ -144,6 +143,34 @@ static void read_fields(Reader& reader, SetRange& command) {
   command.key = reader.bytes();
   command.offset = reader.varint();
   command.value = reader.bytes();
+}
+
+static void write_fields(Writer& writer, const Copy& command) {
+  writer.id(command.keyspace);
+  writer.bytes(command.key);
+  writer.bytes(command.target);
+  writer.boolean(command.moves);
+  writer.boolean(command.if_absent);
+}
+
+static void read_fields(Reader& reader, Copy& command) {
+  command.keyspace = reader.id<KeyspaceId>();
+  command.key = reader.bytes();
+  command.target = reader.bytes();
+  command.moves = reader.boolean();
+  command.if_absent = reader.boolean();
+}
+
+static void write_fields(Writer& writer, const AddDecimal& command) {
+  writer.id(command.keyspace);
+  writer.bytes(command.key);
+  writer.bytes(command.delta);
+}
+
+static void read_fields(Reader& reader, AddDecimal& command) {
+  command.keyspace = reader.id<KeyspaceId>();
+  command.key = reader.bytes();
+  command.delta = reader.bytes();
 }
 
 static void write_keys(Writer& writer, const std::vector<std::string_view>& keys) {
@@ -205,6 +232,25 @@ static void read_fields(Reader& reader, PutMany& command) {
       read_fields(reader, item.lifetime);
     }
   }
+}
+
+// HashRead and HashWrite.
+template <class T>
+requires requires(const T& it) { it.kVerbMax; }
+static void write_fields(Writer& writer, const T& command) {
+  writer.id(command.keyspace);
+  writer.bytes(command.key);
+  write_enum(writer, command.verb);
+  write_keys(writer, command.words);
+}
+
+template <class T>
+requires requires(const T& it) { it.kVerbMax; }
+static void read_fields(Reader& reader, T& command) {
+  command.keyspace = reader.id<KeyspaceId>();
+  command.key = reader.bytes();
+  read_enum(reader, T::kVerbMax, command.verb);
+  read_keys(reader, command.words);
 }
 
 static void write_fields(Writer& writer, const DeleteMany& command) {
@@ -335,6 +381,72 @@ static void read_fields(Reader& reader, ExpireDue& command) {
   command.limit = reader.varint();
 }
 
+static void write_fields(Writer& writer, const SetKeyspace& command) {
+  writer.id(command.keyspace);
+  writer.varint(command.revision);
+  writer.varint(command.keys_max);
+  writer.varint(command.bytes_max);
+}
+
+static void read_fields(Reader& reader, SetKeyspace& command) {
+  command.keyspace = reader.id<KeyspaceId>();
+  command.revision = reader.varint();
+  command.keys_max = reader.varint();
+  command.bytes_max = reader.varint();
+}
+
+static void write_fields(Writer& writer, const SetCompression& command) {
+  writer.id(command.keyspace);
+  writer.varint(command.revision);
+  writer.varint(command.above);
+}
+
+static void read_fields(Reader& reader, SetCompression& command) {
+  command.keyspace = reader.id<KeyspaceId>();
+  command.revision = reader.varint();
+  command.above = reader.varint();
+}
+
+static void write_fields(Writer& writer, const DropKeyspace& of) { writer.id(of.keyspace); }
+static void read_fields(Reader& reader, DropKeyspace& of) { of.keyspace = reader.id<KeyspaceId>(); }
+
+static void write_fields(Writer& writer, const CreateIndex& command) {
+  writer.id(command.keyspace);
+  writer.bytes(command.index);
+  writer.bytes(command.path);
+  writer.boolean(command.unique);
+}
+
+static void read_fields(Reader& reader, CreateIndex& command) {
+  command.keyspace = reader.id<KeyspaceId>();
+  command.index = reader.bytes();
+  command.path = reader.bytes();
+  command.unique = reader.boolean();
+}
+
+static void write_fields(Writer& writer, const DropIndex& command) {
+  writer.id(command.keyspace);
+  writer.bytes(command.index);
+}
+
+static void read_fields(Reader& reader, DropIndex& command) {
+  command.keyspace = reader.id<KeyspaceId>();
+  command.index = reader.bytes();
+}
+
+static void write_fields(Writer& writer, const Fenced& command) {
+  write_fields(writer, command.fence);
+  write_variant(writer, command.op);
+}
+
+static void read_fields(Reader& reader, Fenced& command) {
+  read_fields(reader, command.fence);
+  read_variant(reader, command.op);
+}
+
+static void write_fields(Writer& writer, const Tend& command) { writer.varint(command.limit); }
+static void read_fields(Reader& reader, Tend& command) { command.limit = reader.varint(); }
+
 static void write_fields(Writer& writer, const GetMany& query) {
   writer.id(query.keyspace);
   writer.boolean(query.with_values);
@@ -382,6 +494,61 @@ static void read_fields(Reader& reader, Changes& query) {
 static void write_fields(Writer& writer, const Stats& query) { writer.id(query.keyspace); }
 static void read_fields(Reader& reader, Stats& query) { query.keyspace = reader.id<KeyspaceId>(); }
 
+static void write_fields(Writer& writer, const Dump& query) {
+  writer.bytes(query.after);
+  writer.boolean(query.is_behind);
+  writer.boolean(query.is_done);
+  writer.id(query.since);
+  writer.varint(query.bytes_max);
+}
+
+static void read_fields(Reader& reader, Dump& query) {
+  query.after = reader.bytes();
+  query.is_behind = reader.boolean();
+  query.is_done = reader.boolean();
+  query.since = reader.id<Revision>();
+  query.bytes_max = reader.varint();
+}
+
+static void write_fields(Writer& writer, const Find& query) {
+  writer.id(query.keyspace);
+  writer.bytes(query.index);
+  writer.bytes(query.begin);
+  writer.bytes(query.end);
+  writer.bytes(query.after);
+  writer.boolean(query.backwards);
+  writer.boolean(query.with_values);
+  writer.varint(query.limit);
+  writer.varint(query.bytes_max);
+}
+
+static void read_fields(Reader& reader, Find& query) {
+  query.keyspace = reader.id<KeyspaceId>();
+  query.index = reader.bytes();
+  query.begin = reader.bytes();
+  query.end = reader.bytes();
+  query.after = reader.bytes();
+  query.backwards = reader.boolean();
+  query.with_values = reader.boolean();
+  query.limit = reader.varint();
+  query.bytes_max = reader.varint();
+}
+
+static void write_fields(Writer& writer, const Trail& query) {
+  writer.id(query.after);
+  writer.varint(query.limit);
+  writer.varint(query.bytes_max);
+}
+
+static void read_fields(Reader& reader, Trail& query) {
+  query.after = reader.id<Revision>();
+  query.limit = reader.varint();
+  query.bytes_max = reader.varint();
+}
+
+static void write_fields(Writer& writer, const Indexes& query) { writer.id(query.keyspace); }
+static void read_fields(Reader& reader, Indexes& of) { of.keyspace = reader.id<KeyspaceId>(); }
+
 template <class Variant>
 static Result<Variant> decode(std::string_view bytes) {
   Reader reader(bytes);
@@ -398,29 +565,31 @@ static Result<Variant> decode(std::string_view bytes) {
 template <size_t kAt, class Variant, class T>
 static void write_tag(Writer& writer, const T&) {
   static_assert(std::is_same_v<std::variant_alternative_t<kAt, Variant>, T>);
-  writer.u8(static_cast<uint8_t>(kVersion << kVerbBits | kAt));
+  writer.u8(static_cast<uint8_t>(kVerbVersion << kVerbBits | kAt));
 }
 
-void encode(const Command& command, std::string& out) {
+template <class Variant>
+static void encode_any(const Variant& verb, std::string& out) {
   Writer writer(out);
-  write_variant(writer, command);
+  write_variant(writer, verb);
 }
 
-void encode(const Query& query, std::string& out) {
+template <class Variant>
+static void encode_first(const std::variant_alternative_t<0, Variant>& verb, std::string& out) {
   Writer writer(out);
-  write_variant(writer, query);
+  write_tag<0, Variant>(writer, verb);
+  write_fields(writer, verb);
 }
 
-void encode(const Put& put, std::string& out) {
-  Writer writer(out);
-  write_tag<0, Command>(writer, put);
-  write_fields(writer, put);
-}
+void encode(const Command& command, std::string& out) { encode_any(command, out); }
+void encode(const Query& query, std::string& out) { encode_any(query, out); }
+void encode(const Put& put, std::string& out) { encode_first<Command>(put, out); }
+void encode(const Get& get, std::string& out) { encode_first<Query>(get, out); }
 
-void encode(const Get& get, std::string& out) {
+void begin_fenced(const Fence& fence, std::string& out) {
   Writer writer(out);
-  write_tag<0, Query>(writer, get);
-  write_fields(writer, get);
+  write_tag<std::variant_size_v<Command> - 1, Command>(writer, Fenced{});
+  write_fields(writer, fence);
 }
 
 Result<Command> decode_command(std::string_view bytes) { return decode<Command>(bytes); }

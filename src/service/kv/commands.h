@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commands and queries of the key-value machine: plain structs and their bytes.
+// The commands of the key-value machine: plain structs, and their bytes with those of queries.h.
 //
 //   command = version (2 bits) | verb (6 bits), fields
 //
@@ -19,10 +19,10 @@
 #include "base/ids.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "service/kv/queries.h"
+#include "service/verb/fence.h"
 
 namespace quorate::service::kv {
-
-using KeyspaceId = Strong<struct KeyspaceTag, uint32_t>;
 
 // How long a key shall live, from the stamp of the command that says so.
 class Lifetime {
@@ -53,23 +53,18 @@ class Lifetime {
 struct Condition {
   enum class Kind : uint8_t {
     kNone = 0,
-    kAbsent = 1,     // else already_exists
-    kPresent = 2,    // else not_found
-    kVersion = 3,    // else precondition_failed, as the next two
-    kModified = 4,   // the revision of its last change
+    kAbsent = 1,    // else already_exists
+    kPresent = 2,   // else not_found
+    kVersion = 3,   // else precondition_failed, as the next two
+    kModified = 4,  // the revision of its last change
     kValue = 5,
+    kNoHash = 6,  // absent, or a value that is no hash; the next: and present
+    kPresentNoHash = 7,
   };
   Kind kind = Kind::kNone;
   uint64_t number = 0;
   std::string_view value = {};
   bool operator==(const Condition&) const = default;
-};
-
-struct Get {
-  KeyspaceId keyspace = {};
-  std::string_view key = {};
-  bool with_value = true;
-  bool operator==(const Get&) const = default;
 };
 
 struct Put {
@@ -98,6 +93,8 @@ struct Touch {
     kIfEnding = 2,
     kIfLater = 3,
     kIfSooner = 4,
+    kIfEndingSooner = 5,  // as kIfSooner, but not if it would never end
+    kIfNoHash = 6,        // precondition_failed if the value is one
   };
   KeyspaceId keyspace = {};
   std::string_view key = {};
@@ -131,6 +128,25 @@ struct SetRange {
   bool operator==(const SetRange&) const = default;
 };
 
+// Puts the value and the end of one key into another of the same group. Not_found if there is no
+// such key, already_exists if there is a target that shall not be.
+struct Copy {
+  KeyspaceId keyspace = {};
+  std::string_view key = {};
+  std::string_view target = {};
+  bool moves = false;           // the key goes; one that is its own target stays as it is
+  bool if_absent = false;       // the target
+  bool operator==(const Copy&) const = default;
+};
+
+// Adds to a number with a fraction (service/decimal.h); an absent key counts as 0, an end stays.
+struct AddDecimal {
+  KeyspaceId keyspace = {};
+  std::string_view key = {};
+  std::string_view delta = {};
+  bool operator==(const AddDecimal&) const = default;
+};
+
 struct PutMany {
   struct Item {
     std::string_view key = {};
@@ -157,19 +173,30 @@ struct TouchMany {
   bool operator==(const TouchMany&) const = default;
 };
 
-// Keys k with begin <= k < end; an empty end is the end of the keyspace.
-struct Range {
-  std::string_view begin = {};
-  std::string_view end = {};
-  bool operator==(const Range&) const = default;
-};
-
 // Removes at most `limit` keys from the front of the range; the answer says if more are left.
 struct DeleteRange {
   KeyspaceId keyspace = {};
   Range range = {};
   uint64_t limit = 0;        // 0: the greatest batch
   bool operator==(const DeleteRange&) const = default;
+};
+
+// Changes fields of a hash; the key comes with its first field and goes with its last. An end
+// stays. Precondition_failed (kWrongKind) if the value is no hash.
+struct HashWrite {
+  enum class Verb : uint8_t {
+    kPut = 0,          // words: name, value, name, value ...
+    kPutIfAbsent = 1,  // name, value: a field that is there stays as it is
+    kDelete = 2,       // names
+    kAdd = 3,          // name, a whole number; an absent field counts as 0
+    kAddDecimal = 4,   // name, a number as of AddDecimal
+  };
+  KeyspaceId keyspace = {};
+  std::string_view key = {};
+  Verb verb = Verb::kPut;
+  static constexpr Verb kVerbMax = Verb::kAddDecimal;
+  std::vector<std::string_view> words = {};
+  bool operator==(const HashWrite&) const = default;
 };
 
 struct Compare {
@@ -186,7 +213,8 @@ struct Compare {
 // All compares hold: `then` is done, else `otherwise`; in order, with nothing in between. An
 // operation that is refused changes nothing; those before and after it stand.
 struct Txn {
-  using Op = std::variant<Get, Put, Delete, Touch, Increment, Append, SetRange>;
+  using Op = std::variant<Get, Put, Delete, Touch, Increment, Append, SetRange, Copy, AddDecimal,
+                          HashRead, HashWrite>;
   KeyspaceId keyspace = {};     // of the compares
   std::vector<Compare> compares = {};
   std::vector<Op> then = {};
@@ -206,6 +234,53 @@ struct RateLimit {
   bool operator==(const RateLimit&) const = default;
 };
 
+// What a group has to know of a keyspace; `share` is what this group may hold of its quota.
+struct SetKeyspace {
+  KeyspaceId keyspace = {};
+  uint64_t revision = 0;   // of the settings; an older one changes nothing
+  uint64_t keys_max = 0;   // 0: as many as fit
+  uint64_t bytes_max = 0;  // of keys and values; 0: as many as fit
+  bool operator==(const SetKeyspace&) const = default;
+};
+
+// From which size on the values of a keyspace are kept packed, as far as that saves an eighth.
+struct SetCompression {
+  KeyspaceId keyspace = {};
+  uint64_t revision = 0;  // as of SetKeyspace, but counted by itself; from 1
+  uint64_t above = 0;     // bytes; 0: never
+  bool operator==(const SetCompression&) const = default;
+};
+
+// Refuses every later write and removes all that is there, step by step. For good: a number is
+// never used again.
+struct DropKeyspace {
+  KeyspaceId keyspace = {};
+  bool operator==(const DropKeyspace&) const = default;
+};
+
+// An index over the keys whose values are JSON texts with a scalar at `path` (names of fields with
+// dots between them). Already_exists if there is another one of that name.
+struct CreateIndex {
+  KeyspaceId keyspace = {};
+  std::string_view index = {};
+  std::string_view path = {};
+  bool unique = false;  // a write that would give a value to a second key is refused
+  bool operator==(const CreateIndex&) const = default;
+};
+
+// At once for who asks it, step by step in memory.
+struct DropIndex {
+  KeyspaceId keyspace = {};
+  std::string_view index = {};
+  bool operator==(const DropIndex&) const = default;
+};
+
+// Does at most `limit` steps of the work that other commands left behind; proposed by the leader.
+struct Tend {
+  uint64_t limit = 0;
+  bool operator==(const Tend&) const = default;
+};
+
 // Removes what has ended by `through`; proposed by the leader.
 struct ExpireDue {
   Stamp through = {};
@@ -213,47 +288,34 @@ struct ExpireDue {
   bool operator==(const ExpireDue&) const = default;
 };
 
-using Command = std::variant<Put, Delete, Touch, Increment, Append, SetRange, PutMany, DeleteMany,
-                             TouchMany, DeleteRange, Txn, RateLimit, ExpireDue>;
-
-struct GetMany {
-  KeyspaceId keyspace = {};
-  std::vector<std::string_view> keys = {};
-  bool with_values = true;
-  bool operator==(const GetMany&) const = default;
+// Does what a holder of a lock asks for, unless a later holder has written to this keyspace, in
+// this group (fence.h): precondition_failed. From then on earlier ones are refused, also if the
+// command itself is.
+struct Fenced {
+  // The first alternatives of Command, so that a command's own bytes may follow the fence.
+  using Op = std::variant<Put, Delete, Touch, Increment, Append, SetRange, PutMany, DeleteMany,
+                          TouchMany, DeleteRange, Txn>;
+  Fence fence = {};
+  Op op = {};
+  bool operator==(const Fenced&) const = default;
 };
 
-struct Scan {
-  KeyspaceId keyspace = {};
-  Range range = {};
-  bool backwards = false;
-  bool with_values = true;
-  uint64_t limit = 0;          // keys; 0: the greatest page
-  uint64_t bytes_max = 0;      // of the answer; 0: the greatest page
-  bool operator==(const Scan&) const = default;
-};
+using Command =
+    std::variant<Put, Delete, Touch, Increment, Append, SetRange, PutMany, DeleteMany, TouchMany,
+                 DeleteRange, Txn, RateLimit, ExpireDue, SetKeyspace, DropKeyspace, Tend, Copy,
+                 AddDecimal, SetCompression, CreateIndex, DropIndex, HashWrite, Fenced>;
 
-// The changes with a revision greater than `after`, in order.
-struct Changes {
-  KeyspaceId keyspace = {};
-  std::string_view prefix = {};
-  Revision after = {};
-  uint64_t limit = 0;
-  bool operator==(const Changes&) const = default;
-};
-
-struct Stats {
-  KeyspaceId keyspace = {};
-  bool operator==(const Stats&) const = default;
-};
-
-using Query = std::variant<Get, GetMany, Scan, Changes, Stats>;
+template <class Verb>
+inline constexpr bool kMayBeFenced = std::is_constructible_v<Fenced::Op, const Verb&>;
 
 void encode(const Command& command, std::string& out);
 void encode(const Query& query, std::string& out);
 // Of the hot path: the same bytes without the variant.
 void encode(const Put& put, std::string& out);
 void encode(const Get& get, std::string& out);
+
+// What stands before the bytes of a Fenced::Op; the same bytes as of a Fenced with it.
+void begin_fenced(const Fence& fence, std::string& out);
 
 // kInvalidArgument or kTooLarge if the bytes are no command, or one over the limits.
 [[nodiscard]] Result<Command> decode_command(std::string_view bytes);

@@ -4,53 +4,97 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "base/codec.h"
+#include "service/verb/fields.h"
+#include "service/value/packed.h"
 
 namespace quorate::service::kv {
 namespace {
 
-// A change without its revision: that follows from its place in the block.
-void write(Writer& writer, KeyspaceId keyspace, const Change& change) {
-  writer.u8(static_cast<uint8_t>(static_cast<unsigned>(change.kind) << 1 |
-                                 (change.had_previous ? 1u : 0u)));
-  writer.id(keyspace);
-  writer.bytes(change.key);
-  writer.bytes(change.value);
-  writer.varint(change.version);
-  if (change.had_previous) {
-    writer.bytes(change.previous);
+constexpr uint8_t kHadPrevious = 1;
+constexpr uint8_t kValueIsPacked = 2;
+constexpr uint8_t kPreviousIsPacked = 4;
+constexpr uint8_t kHasEnd = 8;
+constexpr unsigned kKindShift = 4;
+
+void write_value(Writer& writer, std::string_view value, uint64_t packed_from) {
+  if (packed_from > 0) {
+    writer.varint(packed_from);
   }
+  writer.bytes(value);
 }
 
-KeyspaceId read_one(Reader& reader, Change& change) {
-  const uint8_t tag = reader.u8();
-  change.kind = static_cast<Change::Kind>(tag >> 1);
-  change.had_previous = (tag & 1) != 0;
-  const auto keyspace = reader.id<KeyspaceId>();
-  change.key = reader.bytes();
-  change.value = reader.bytes();
-  change.version = reader.varint();
-  if (change.had_previous) {
-    change.previous = reader.bytes();
+void unpack_into(uint64_t size, std::string_view& value, std::deque<std::string>& unpacked) {
+  if (size == 0) {
+    return;
   }
-  ASSERT(reader.ok());
-  return keyspace;
+  std::string& bytes = unpacked.emplace_back();
+  const bool is_whole = unpack(value, static_cast<size_t>(size), bytes);
+  ASSERT(is_whole, "the machine packed it");
+  value = bytes;
 }
 
 }  // namespace
 
-void History::append(KeyspaceId keyspace, const Change& change) {
-  ASSERT(change.revision == end_.next());
+// A change without its revision, which follows from its place in the block; and with its distance
+// in time from the one before.
+void History::write(Writer& writer, const Entry& entry, Stamp before) {
+  const Change& change = entry.change;
+  const bool has_end = entry.expires != Stamp::never();
+  unsigned tag = static_cast<unsigned>(change.kind) << kKindShift;
+  tag |= change.had_previous ? kHadPrevious : 0u;
+  tag |= entry.packed.value > 0 ? kValueIsPacked : 0u;
+  tag |= entry.packed.previous > 0 ? kPreviousIsPacked : 0u;
+  tag |= has_end ? kHasEnd : 0u;
+  writer.u8(static_cast<uint8_t>(tag));
+  write_signed(writer, (entry.at - before).micros());
+  writer.id(entry.keyspace);
+  writer.bytes(change.key);
+  write_value(writer, change.value, entry.packed.value);
+  writer.varint(change.version);
+  if (change.had_previous) {
+    write_value(writer, change.previous, entry.packed.previous);
+  }
+  if (has_end) {
+    writer.stamp(entry.expires);
+  }
+}
+
+History::Entry History::read_one(Reader& reader, Stamp before) {
+  Entry entry;
+  const uint8_t tag = reader.u8();
+  entry.change.kind = static_cast<Change::Kind>(tag >> kKindShift);
+  entry.change.had_previous = (tag & kHadPrevious) != 0;
+  entry.at = before + Duration::micros(read_signed(reader));
+  entry.keyspace = reader.id<KeyspaceId>();
+  entry.change.key = reader.bytes();
+  entry.packed.value = (tag & kValueIsPacked) != 0 ? reader.varint() : 0;
+  entry.change.value = reader.bytes();
+  entry.change.version = reader.varint();
+  if (entry.change.had_previous) {
+    entry.packed.previous = (tag & kPreviousIsPacked) != 0 ? reader.varint() : 0;
+    entry.change.previous = reader.bytes();
+  }
+  if ((tag & kHasEnd) != 0) {
+    entry.expires = reader.stamp();
+  }
+  ASSERT(reader.ok());
+  return entry;
+}
+
+void History::append(const Entry& entry) {
+  ASSERT(entry.change.revision == end_.next());
   if (blocks_.empty() || blocks_.back().bytes.size() >= kBlockBytes) {
-    blocks_.push_back({end_, {}});
+    blocks_.push_back({end_, entry.at, {}});
     blocks_.back().bytes.reserve(std::min(kBlockBytes, bytes_max_) + 1'024);
+    last_ = entry.at;
   }
   std::string& bytes = blocks_.back().bytes;
   const size_t before = bytes.size();
   Writer writer(bytes);
-  write(writer, keyspace, change);
+  write(writer, entry, last_);
   bytes_ += bytes.size() - before;
-  end_ = change.revision;
+  end_ = entry.change.revision;
+  last_ = entry.at;
   make_room();
 }
 
@@ -69,38 +113,53 @@ void History::reset(Revision revision) {
   end_ = revision;
 }
 
-void History::read(const Changes& query, ChangeList& list) const {
-  ASSERT(begin_ <= query.after);
-  const uint64_t most = query.limit == 0 ? limits::kScanItemsMax
-                                         : std::min<uint64_t>(query.limit, limits::kScanItemsMax);
-  auto block = std::upper_bound(blocks_.begin(), blocks_.end(), query.after,
-                                [](Revision after, const Block& it) { return after < it.before; });
+void History::visit(Revision after, const std::function<bool(Entry&)>& see) const {
+  ASSERT(begin_ <= after);
+  auto block = std::upper_bound(blocks_.begin(), blocks_.end(), after,
+                                [](Revision it, const Block& at) { return it < at.before; });
   if (block != blocks_.begin()) {
     --block;
   }
-  size_t taken = 0;
-  list.through = query.after;
   for (; block != blocks_.end(); ++block) {
     Reader reader(block->bytes);
     Revision revision = block->before;
+    Stamp at = block->begin;
     while (reader.left() > 0) {
-      if (list.changes.size() == most || taken >= limits::kScanBytesMax) {
+      Entry entry = read_one(reader, at);
+      at = entry.at;
+      entry.change.revision = ++revision;
+      if (revision > after && !see(entry)) {
         return;
-      }
-      Change change;
-      const size_t left = reader.left();
-      const KeyspaceId keyspace = read_one(reader, change);
-      change.revision = ++revision;
-      if (revision <= query.after) {
-        continue;
-      }
-      list.through = revision;
-      if (keyspace == query.keyspace && change.key.starts_with(query.prefix)) {
-        taken += left - reader.left();
-        list.changes.push_back(change);
       }
     }
   }
+}
+
+void History::open(Entry& entry, std::deque<std::string>& unpacked) {
+  unpack_into(entry.packed.value, entry.change.value, unpacked);
+}
+
+void History::read(const Changes& query, ChangeList& list,
+                   std::deque<std::string>& unpacked) const {
+  const uint64_t most = query.limit == 0 ? limits::kScanItemsMax
+                                         : std::min<uint64_t>(query.limit, limits::kScanItemsMax);
+  size_t taken = 0;
+  list.through = query.after;
+  visit(query.after, [&](Entry& entry) {
+    if (list.changes.size() == most || taken >= limits::kScanBytesMax) {
+      return false;
+    }
+    Change& change = entry.change;
+    list.through = change.revision;
+    if (entry.keyspace == query.keyspace && change.kind <= Change::Kind::kExpire &&
+        change.key.starts_with(query.prefix)) {
+      open(entry, unpacked);
+      unpack_into(entry.packed.previous, change.previous, unpacked);
+      taken += change.key.size() + change.value.size() + change.previous.size();
+      list.changes.push_back(change);
+    }
+    return true;
+  });
 }
 
 }  // namespace quorate::service::kv

@@ -8,9 +8,11 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <string>
 #include <string_view>
 
+#include "base/codec.h"
 #include "base/limits.h"
 #include "service/kv/answers.h"
 #include "service/kv/commands.h"
@@ -21,8 +23,20 @@ class History {
  public:
   explicit History(size_t bytes_max = limits::kKvHistoryBytesMax) : bytes_max_(bytes_max) {}
 
+  // What a packed value has when it is not; 0: it is given as it is.
+  struct Sizes {
+    uint64_t value = 0;
+    uint64_t previous = 0;
+  };
+  struct Entry {
+    KeyspaceId keyspace = {};
+    Change change = {};
+    Sizes packed = {};
+    Stamp at = {};                   // when it was done
+    Stamp expires = Stamp::never();  // of a put or a touch
+  };
   // Before: revisions grow by one.
-  void append(KeyspaceId keyspace, const Change& change);
+  void append(const Entry& entry);
   // Forgets everything; the next change has the revision after `revision`.
   void reset(Revision revision);
 
@@ -32,18 +46,27 @@ class History {
   [[nodiscard]] Revision end() const { return end_; }
 
   // Before: begin() <= query.after. Gives no more than a page's worth of bytes; `list.through` is
-  // where to go on. The views are good until the next change.
-  void read(const Changes& query, ChangeList& list) const;
+  // where to go on. The views are good until the next change, and as long as `unpacked`.
+  void read(const Changes& query, ChangeList& list, std::deque<std::string>& unpacked) const;
+
+  // Every change after a revision, of all keyspaces, until `see` returns false. Values lie as they
+  // were given. Before: begin() <= after.
+  void visit(Revision after, const std::function<bool(Entry& entry)>& see) const;
+  // The value of an entry as it was before it was packed; good as long as `unpacked`.
+  static void open(Entry& entry, std::deque<std::string>& unpacked);
 
   [[nodiscard]] size_t memory_bytes() const { return bytes_ + blocks_.size() * sizeof(Block); }
 
  private:
   struct Block {
     Revision before;     // the change before the first of the block
+    Stamp begin;         // its time
     std::string bytes;
   };
   static constexpr size_t kBlockBytes = 64 * 1024;
 
+  static void write(Writer& writer, const Entry& entry, Stamp before);
+  [[nodiscard]] static Entry read_one(Reader& reader, Stamp before);
   void make_room();
 
   const size_t bytes_max_;
@@ -51,6 +74,7 @@ class History {
   size_t bytes_ = 0;
   Revision begin_;
   Revision end_;
+  Stamp last_;  // of the change at end_
 };
 
 }  // namespace quorate::service::kv

@@ -10,6 +10,8 @@
 #include <memory>
 #include <string>
 
+#include "service/value/json_field.h"
+#include "service/value/ordered.h"
 #include "testing/transcript.h"
 
 namespace quorate::service::kv {
@@ -47,7 +49,11 @@ class KvScript final : public testing::Script {
       machine_->query(bytes, now_, answer);
       return shown(line, decode_answer(answer));
     }
-    return apply(line, make_command(line));
+    Command command = make_command(line);
+    if (line.has("fence")) {
+      command = under(make_fence(line), command);
+    }
+    return apply(line, command);
   }
 
  private:
@@ -67,13 +73,19 @@ class KvScript final : public testing::Script {
   // As the leader would: while something is due.
   std::string run_due() {
     uint64_t count = 0;
+    uint64_t steps = 0;
     while (machine_->next_due() <= now_) {
       answer_.clear();
       machine_->apply(machine_->due_command(now_), {now_, ++index_}, answer_);
-      count += std::get<Expired>(decode_answer(answer_)).count;
+      const Answer said = decode_answer(answer_);
+      if (const auto* expired = std::get_if<Expired>(&said)) {
+        count += expired->count;
+      } else {
+        steps += std::get<Settled>(said).steps;
+      }
     }
     machine_->check_invariants();
-    return "expired " + text(count);
+    return "expired " + text(count) + (steps == 0 ? "" : ", tended in " + text(steps) + " steps");
   }
 
   // Through a snapshot into a fresh machine.
@@ -129,9 +141,11 @@ class KvScript final : public testing::Script {
       return {Condition::Kind::kValue, 0, line.option("value")};
     }
     const std::string state = line.option("if", "");
-    return {state == "absent"    ? Condition::Kind::kAbsent
-            : state == "present" ? Condition::Kind::kPresent
-                                 : Condition::Kind::kNone,
+    return {state == "absent"            ? Condition::Kind::kAbsent
+            : state == "present"         ? Condition::Kind::kPresent
+            : state == "no_hash"         ? Condition::Kind::kNoHash
+            : state == "present_no_hash" ? Condition::Kind::kPresentNoHash
+                                         : Condition::Kind::kNone,
             0,
             {}};
   }
@@ -159,14 +173,25 @@ class KvScript final : public testing::Script {
     }
     if (line.verb == "touch" || line.verb == "persist") {
       static const std::map<std::string, Touch::When> kWhens = {
-          {"", Touch::When::kAlways},          {"forever", Touch::When::kIfForever},
-          {"ending", Touch::When::kIfEnding},  {"later", Touch::When::kIfLater},
-          {"sooner", Touch::When::kIfSooner}};
+          {"", Touch::When::kAlways},
+          {"forever", Touch::When::kIfForever},
+          {"ending", Touch::When::kIfEnding},
+          {"later", Touch::When::kIfLater},
+          {"sooner", Touch::When::kIfSooner},
+          {"no_hash", Touch::When::kIfNoHash},
+          {"ending_sooner", Touch::When::kIfEndingSooner}};
       return Touch{space, line.arg(0), lifetime_of(line, {}), kWhens.at(line.option("if", ""))};
     }
     if (line.verb == "incr") {
       return Increment{space, line.arg(0), signed_option(line, "by", 1),
                        lifetime_of(line, Lifetime::keep())};
+    }
+    if (line.verb == "copy" || line.verb == "move") {
+      return Copy{space, line.arg(0), line.arg(1), line.verb == "move",
+                  has_word(line, "if_absent")};
+    }
+    if (line.verb == "add") {
+      return AddDecimal{space, line.arg(0), line.arg(1)};
     }
     if (line.verb == "append") {
       return Append{space, line.arg(0), line.arg(1)};
@@ -177,7 +202,39 @@ class KvScript final : public testing::Script {
     if (line.verb == "get") {
       return Get{space, line.arg(0), !has_word(line, "bare")};
     }
-    return std::nullopt;
+    if (std::optional<HashRead> read = make_hash_read(line); read.has_value()) {
+      return *read;
+    }
+    return make_hash_write(line);
+  }
+
+  static std::vector<std::string_view> words_of(const Line& line) {
+    return {line.args.begin() + 1, line.args.end()};
+  }
+  static std::optional<Txn::Op> make_hash_write(const Line& line) {
+    static const std::map<std::string, HashWrite::Verb> kVerbs = {
+        {"hput", HashWrite::Verb::kPut},
+        {"hput_absent", HashWrite::Verb::kPutIfAbsent},
+        {"hdelete", HashWrite::Verb::kDelete},
+        {"hadd", HashWrite::Verb::kAdd},
+        {"hadd_decimal", HashWrite::Verb::kAddDecimal}};
+    const auto verb = kVerbs.find(line.verb);
+    if (verb == kVerbs.end()) {
+      return std::nullopt;
+    }
+    return HashWrite{keyspace_of(line), line.arg(0), verb->second, words_of(line)};
+  }
+  static std::optional<HashRead> make_hash_read(const Line& line) {
+    static const std::map<std::string, HashRead::Verb> kVerbs = {
+        {"hget", HashRead::Verb::kFields},
+        {"hall", HashRead::Verb::kAll},
+        {"hcount", HashRead::Verb::kCount},
+        {"hmatch", HashRead::Verb::kMatching}};
+    const auto verb = kVerbs.find(line.verb);
+    if (verb == kVerbs.end()) {
+      return std::nullopt;
+    }
+    return HashRead{keyspace_of(line), line.arg(0), verb->second, words_of(line)};
   }
 
   Command make_command(const Line& line) {
@@ -212,6 +269,25 @@ class KvScript final : public testing::Script {
     if (line.verb == "txn") {
       return make_txn(line);
     }
+    if (line.verb == "set_keyspace") {
+      return SetKeyspace{space, line.option_number("revision"), line.option_number("keys", 0),
+                         line.option_number("bytes", 0)};
+    }
+    if (line.verb == "set_compression") {
+      return SetCompression{space, line.option_number("revision"), line.option_number("above")};
+    }
+    if (line.verb == "create_index") {
+      return CreateIndex{space, line.arg(0), line.arg(1), has_word(line, "unique")};
+    }
+    if (line.verb == "drop_index") {
+      return DropIndex{space, line.arg(0)};
+    }
+    if (line.verb == "drop_keyspace") {
+      return DropKeyspace{space};
+    }
+    if (line.verb == "tend") {
+      return Tend{line.option_number("limit")};
+    }
     throw ScriptError("unknown verb " + line.verb);
   }
 
@@ -225,6 +301,25 @@ class KvScript final : public testing::Script {
           }
         },
         op);
+  }
+
+  // fence=LOCK:TOKEN domain=1
+  Fence make_fence(const Line& line) {
+    const std::string text = line.option("fence");
+    lock_ = text.substr(0, text.rfind(':'));
+    return {DomainId(static_cast<uint32_t>(line.option_number("domain", 0))), lock_,
+            Token(std::stoull(text.substr(text.rfind(':') + 1)))};
+  }
+  static Command under(const Fence& fence, const Command& command) {
+    return std::visit(
+        [&](const auto& fields) -> Command {
+          if constexpr (kMayBeFenced<decltype(fields)>) {
+            return Fenced{fence, fields};
+          } else {
+            throw ScriptError("takes no fence");
+          }
+        },
+        command);
   }
 
   // txn if "version a = 0" then "put a 1" "get a" else "get a"
@@ -273,6 +368,9 @@ class KvScript final : public testing::Script {
     if (line.verb == "get") {
       return Get{space, line.arg(0), !has_word(line, "bare")};
     }
+    if (std::optional<HashRead> read = make_hash_read(line); read.has_value()) {
+      return *read;
+    }
     if (line.verb == "get_many") {
       return GetMany{space, keys_of(line)};
     }
@@ -288,10 +386,57 @@ class KvScript final : public testing::Script {
       return Changes{space, begin_ = line.option("prefix", ""),
                      Revision(line.option_number("after", 0)), line.option_number("limit", 0)};
     }
+    if (line.verb == "trail") {
+      return Trail{Revision(line.option_number("after", 0)), line.option_number("limit", 0),
+                   line.option_number("bytes", 0)};
+    }
     if (line.verb == "stats") {
       return Stats{space};
     }
+    if (line.verb == "indexes") {
+      return Indexes{space};
+    }
+    if (line.verb == "find") {
+      return make_find(line);
+    }
+    if (line.verb == "dump") {   // the next page of the one dump that goes on
+      const bool anew = has_word(line, "anew");
+      return Dump{anew ? std::string_view() : dump_after_, !anew, !anew && dump_done_,
+                  Revision(anew ? 0 : dump_since_), line.option_number("bytes", 0)};
+    }
     return std::nullopt;
+  }
+
+  // find INDEX equals=V | from=V above=V to=V below=V; next: behind the page before
+  Query make_find(const Line& line) {
+    find_after_ = has_word(line, "next") ? find_resume_ : "";
+    begin_.clear();
+    end_.clear();
+    for (const auto& [name, text] : line.options) {
+      std::string ordered;
+      if (name == "limit" || name == "keyspace") {
+        continue;
+      }
+      if (!append_ordered(parse_scalar(text), ordered)) {
+        throw ScriptError("no scalar: " + text);
+      }
+      if (name == "equals" || name == "from" || name == "above") {
+        begin_ = name == "above" ? prefix_end(ordered) : ordered;
+        end_ = name == "equals" ? prefix_end(ordered) : end_.empty() ? end_of_kind(ordered) : end_;
+      } else {
+        end_ = name == "to" ? prefix_end(ordered) : ordered;
+        begin_ = begin_.empty() ? begin_of_kind(ordered) : begin_;
+      }
+    }
+    return Find{keyspace_of(line),
+                line.arg(0),
+                begin_,
+                end_,
+                find_after_,
+                has_word(line, "backwards"),
+                !has_word(line, "bare"),
+                line.option_number("limit", 0),
+                0};
   }
 
   // --- From an answer to lines ---------------------------------------------------------------
@@ -334,6 +479,15 @@ class KvScript final : public testing::Script {
     return std::to_string(counted.value) + " (revision " + text(counted.revision.value()) +
            ", version " + text(counted.version) + ")";
   }
+  std::string show_one(const Line&, const Hashed& hashed) const {
+    std::string shown = std::to_string(hashed.number);
+    shown += hashed.revision.none() ? "" : " (revision " + text(hashed.revision.value()) + ")";
+    for (const Hashed::Entry& entry : hashed.entries) {
+      shown += " " + (entry.name.empty() ? "" : std::string(entry.name) + "=") +
+               (entry.is_there ? std::string(entry.value) : "-");
+    }
+    return shown;
+  }
   std::string show_one(const Line&, const Stored& stored) const {
     return "stored " + text(stored.count) + ", revision " + text(stored.revision.value());
   }
@@ -348,6 +502,29 @@ class KvScript final : public testing::Script {
   std::string show_one(const Line&, const Page& page) const {
     return show_items(page.items) +
            (page.resume.empty() ? "end" : "more behind " + std::string(page.resume));
+  }
+  std::string show_one(const Line&, const Hits& hits) const {
+    std::string lines;
+    for (const Hit& hit : hits.hits) {
+      lines += std::string(hit.item.key) +
+               (hit.item.value.empty() ? "" : " = " + std::string(hit.item.value)) + "\n";
+    }
+    find_resume_ = hits.resume;
+    return lines +
+           (hits.resume.empty()
+                ? "end"
+                : "more behind " + std::string(hits.resume.substr(ordered_size(hits.resume))));
+  }
+  std::string show_one(const Line&, const IndexList& list) const {
+    static const char* const kStages[] = {"building", "ready", "clearing", "failed", "dropping"};
+    std::string lines;
+    for (const IndexList::Index& index : list.indexes) {
+      lines += std::string(index.name) + " on " + std::string(index.path) +
+               (index.unique ? ", unique" : "") + ": " + kStages[static_cast<int>(index.stage)] +
+               ", " + text(index.entries) + " entries" +
+               (index.cursor.empty() ? "" : ", at " + std::string(index.cursor)) + "\n";
+    }
+    return lines + text(list.indexes.size()) + " indexes";
   }
   std::string show_one(const Line& line, const TxnDone& done) const {
     std::string lines = done.held ? "held\n" : "did not hold\n";
@@ -375,10 +552,44 @@ class KvScript final : public testing::Script {
     }
     return lines + "through " + text(list.through.value()) + " of " + text(list.revision.value());
   }
+  std::string show_one(const Line&, const Trailed& trailed) const {
+    static const char* const kKinds[] = {"put",    "delete", "expire", "touch",
+                                         "settle", "drop",   "index",  "unindex"};
+    std::string lines;
+    for (const Trailed::Entry& entry : trailed.entries) {
+      const Change& change = entry.change;
+      lines += text(change.revision.value()) + " at " + seconds(entry.at - Stamp()) + " " +
+               text(entry.keyspace.value()) + " " + kKinds[static_cast<int>(change.kind)] + " " +
+               std::string(change.key);
+      lines += change.value.empty() ? "" : " = " + std::string(change.value);
+      lines += change.version == 0 ? "" : " (version " + text(change.version) + ")";
+      lines +=
+          entry.expires == Stamp::never() ? "" : " ends at " + seconds(entry.expires - Stamp());
+      lines += "\n";
+    }
+    return lines + "through " + text(trailed.through.value()) + " of " +
+           text(trailed.revision.value()) + " at " + seconds(trailed.at - Stamp());
+  }
   std::string show_one(const Line&, const Usage& usage) const {
     return text(usage.keys) + " keys, " + text(usage.bytes) + " bytes, " + text(usage.expiring) +
            " ending, revision " + text(usage.revision.value()) + ", history after " +
-           text(usage.history_begin.value());
+           text(usage.history_begin.value()) +
+           (usage.saved_bytes == 0 ? "" : ", saved " + text(usage.saved_bytes));
+  }
+  std::string show_one(const Line&, const Dumped& dumped) const {
+    std::string lines;
+    for (const Dumped::Entry& entry : dumped.entries) {
+      lines += text(entry.keyspace.value()) + " " + std::string(entry.key) + " = " +
+               show(entry.item) + "\n";
+    }
+    dump_after_ = dumped.after;
+    dump_done_ = dumped.is_done;
+    dump_since_ = dumped.since.value();
+    const bool is_complete = dumped.is_done && dumped.since == dumped.revision;
+    return lines + (is_complete ? "complete" : "more") + " at " + text(dumped.since.value());
+  }
+  std::string show_one(const Line&, const Settled& settled) const {
+    return settled.steps == 0 ? "as it was" : "done in " + text(settled.steps);
   }
   std::string show_one(const Line&, const Expired& expired) const {
     return "expired " + text(expired.count);
@@ -390,6 +601,12 @@ class KvScript final : public testing::Script {
   std::string answer_;
   std::string begin_;
   std::string end_;
+  std::string find_after_;
+  std::string lock_;
+  mutable std::string find_resume_;
+  mutable std::string dump_after_;
+  mutable bool dump_done_ = false;
+  mutable uint64_t dump_since_ = 0;
   std::vector<std::unique_ptr<Line>> lines_;
 };
 

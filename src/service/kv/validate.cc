@@ -5,7 +5,10 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "service/decimal.h"
 #include "service/kv/commands.h"
+#include "service/value/hash_value.h"
+#include "service/value/json_field.h"
 
 namespace quorate::service::kv {
 namespace {
@@ -31,10 +34,14 @@ Status check_key(std::string_view key) {
   return Status::success();
 }
 
+// An image may be put where it was taken from a backup; nothing else begins as one.
 Status check_value(std::string_view value) {
-  return value.size() <= limits::kValueBytesMax
+  if (value.size() > limits::kValueBytesMax) {
+    return Status(Code::kTooLarge, "a value is over its limit");
+  }
+  return !is_hash(value) || (value.size() <= limits::kKvHashBytesMax && is_hash_image(value))
              ? Status::success()
-             : Status(Code::kTooLarge, "a value is over its limit");
+             : invalid("the value begins as the image of a hash, and is none");
 }
 
 Status check_lifetime(const Lifetime& lifetime) {
@@ -113,6 +120,61 @@ Status check(const SetRange& command) {
   return Status::success();
 }
 
+Status check(const Copy& command) {
+  RETURN_IF_ERROR(check_single(command));
+  return check_key(command.target);
+}
+
+Status check(const AddDecimal& command) {
+  Decimal delta;
+  RETURN_IF_ERROR(check_single(command));
+  return Decimal::parse(command.delta, delta) ? Status::success()
+                                              : invalid("value is not a valid float");
+}
+
+Status check_words(const std::vector<std::string_view>& words) {
+  size_t bytes = 0;
+  for (const std::string_view word : words) {
+    bytes += word.size();
+  }
+  return bytes <= limits::kKvHashBytesMax ? Status::success()
+                                          : Status(Code::kTooLarge, "a hash is over its limit");
+}
+
+Status check(const HashRead& query) {
+  RETURN_IF_ERROR(check_single(query));
+  RETURN_IF_ERROR(check_words(query.words));
+  if (query.verb == HashRead::Verb::kMatching) {
+    return query.words.size() == 1 && query.words[0].size() <= limits::kKvHashPatternBytesMax
+               ? Status::success()
+               : Status(Code::kTooLarge, "a pattern of fields is over its limit");
+  }
+  return query.words.empty() == (query.verb != HashRead::Verb::kFields)
+             ? Status::success()
+             : invalid("the fields that are asked for have names");
+}
+
+Status check(const HashWrite& command) {
+  using Verb = HashWrite::Verb;
+  RETURN_IF_ERROR(check_single(command));
+  RETURN_IF_ERROR(check_words(command.words));
+  const size_t count = command.words.size();
+  const bool is_list = command.verb == Verb::kDelete;
+  const bool is_any_pairs = command.verb == Verb::kPut && count % 2 == 0;
+  if (count == 0 || (!is_list && !is_any_pairs && count != 2)) {
+    return invalid("fields of a hash come with a value each");
+  }
+  int64_t whole = 0;
+  Decimal decimal;
+  if (command.verb == Verb::kAdd && !parse_whole(command.words[1], whole)) {
+    return invalid("value is not an integer or out of range");
+  }
+  if (command.verb == Verb::kAddDecimal && !Decimal::parse(command.words[1], decimal)) {
+    return invalid("value is not a valid float");
+  }
+  return Status::success();
+}
+
 Status check(const PutMany& command) {
   RETURN_IF_ERROR(check_keyspace(command.keyspace));
   RETURN_IF_ERROR(check_batch(command.items.size()));
@@ -149,9 +211,17 @@ Status check(const Txn& txn) {
   for (const auto* ops : {&txn.then, &txn.otherwise}) {
     for (const Txn::Op& op : *ops) {
       RETURN_IF_ERROR(std::visit([](const auto& fields) { return check(fields); }, op));
+      if (std::visit([](const auto& fields) { return fields.keyspace; }, op) != txn.keyspace) {
+        return invalid("the operations of a transaction are of its keyspace");
+      }
     }
   }
   return Status::success();
+}
+
+Status check(const Fenced& command) {
+  RETURN_IF_ERROR(check_fence(command.fence));
+  return std::visit([](const auto& fields) { return check(fields); }, command.op);
 }
 
 Status check(const RateLimit& command) {
@@ -171,6 +241,49 @@ Status check(const RateLimit& command) {
 }
 
 Status check(const ExpireDue&) { return Status::success(); }
+Status check(const Tend&) { return Status::success(); }
+Status check(const SetKeyspace& command) { return check_keyspace(command.keyspace); }
+
+Status check(const SetCompression& command) {
+  return command.revision == 0 ? invalid("the revisions of settings begin with 1")
+                               : check_keyspace(command.keyspace);
+}
+
+Status check(const DropKeyspace& command) {
+  return command.keyspace.none() ? invalid("the default keyspace stays")
+                                 : check_keyspace(command.keyspace);
+}
+
+Status check_index_name(std::string_view name) {
+  return !name.empty() && name.size() <= limits::kNameBytesMax
+             ? Status::success()
+             : invalid("the name of an index has 1 to 255 bytes");
+}
+
+Status check(const CreateIndex& command) {
+  RETURN_IF_ERROR(check_keyspace(command.keyspace));
+  RETURN_IF_ERROR(check_index_name(command.index));
+  return check_path(command.path);
+}
+
+Status check(const DropIndex& command) {
+  RETURN_IF_ERROR(check_keyspace(command.keyspace));
+  return check_index_name(command.index);
+}
+
+Status check(const Find& query) {
+  constexpr size_t kPlaceBytesMax = limits::kKvIndexedBytesMax + limits::kKeyBytesMax + 1;
+  RETURN_IF_ERROR(check_keyspace(query.keyspace));
+  RETURN_IF_ERROR(check_index_name(query.index));
+  for (const std::string_view place : {query.begin, query.end, query.after}) {
+    if (place.size() > kPlaceBytesMax) {
+      return Status(Code::kTooLarge, "a place in an index is over its limit");
+    }
+  }
+  return Status::success();
+}
+
+Status check(const Indexes& query) { return check_keyspace(query.keyspace); }
 
 Status check(const GetMany& query) {
   RETURN_IF_ERROR(check_keyspace(query.keyspace));
@@ -190,6 +303,14 @@ Status check(const Changes& query) {
 }
 
 Status check(const Stats& query) { return check_keyspace(query.keyspace); }
+
+Status check(const Trail&) { return Status::success(); }
+
+Status check(const Dump& query) {
+  constexpr size_t kTableKeyBytesMax = limits::kKeyBytesMax + limits::kKvIndexedBytesMax + 16;
+  return query.after.size() <= kTableKeyBytesMax ? Status::success()
+                                                 : invalid("this is where no page ended");
+}
 
 }  // namespace
 

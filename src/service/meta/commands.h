@@ -236,10 +236,27 @@ struct DeletePrincipal {
   }
 };
 
-using Command =
-    std::variant<Bootstrap, AddNode, ActivateNode, SetNodeAddresses, SetNodeWeight, DrainNode,
-                 ResumeNode, RemoveNode, ReplaceNode, SetNodeDead, SetReplication, ReportGroups,
-                 Rebalance, CreateObject, DeleteObject, PutPrincipal, DeletePrincipal>;
+// Gives an object other options, or removes it, if it still is the one with this number and these
+// options: several may change the same object, and a name may be given again.
+struct ChangeObject {
+  ServiceId kind = ServiceId::kKv;
+  std::string name;
+  uint64_t id = 0;
+  std::string expected;
+  std::string options;
+  bool remove = false;
+
+  bool operator==(const ChangeObject&) const = default;
+  template <class Self, class Io>
+  static void fields(Self& self, Io& io) {
+    io(self.kind, self.name, self.id, self.expected, self.options, self.remove);
+  }
+};
+
+using Command = std::variant<Bootstrap, AddNode, ActivateNode, SetNodeAddresses, SetNodeWeight,
+                             DrainNode, ResumeNode, RemoveNode, ReplaceNode, SetNodeDead,
+                             SetReplication, ReportGroups, Rebalance, CreateObject, DeleteObject,
+                             PutPrincipal, DeletePrincipal, ChangeObject>;
 
 [[nodiscard]] std::string encode_command(const Command& command);
 // kInvalidArgument if the bytes are not exactly one command.

@@ -47,7 +47,8 @@ std::vector<Command> every_command() {
           CreateObject{ServiceId::kQueue, "jobs", 12, std::string("\0opt", 4)},
           DeleteObject{ServiceId::kLock, "leader"},
           PutPrincipal{{PrincipalKind::kToken, "t1", "hash", {{ServiceId::kKv, "a/", 3}}, Stamp()}},
-          DeletePrincipal{PrincipalKind::kUser, "u"}};
+          DeletePrincipal{PrincipalKind::kUser, "u"},
+          ChangeObject{ServiceId::kKv, "users", 7, "old", "new", true}};
 }
 
 std::vector<Query> every_query() {
@@ -107,7 +108,11 @@ TEST(meta_codec, every_query_and_answer_comes_back_as_it_was) {
 // weight 70, replaces 2.
 TEST(meta_codec, the_bytes_of_version_one_stay) {
   EXPECT_EQ(encode_command(AddNode{{NodeId(4), {"a:1", "b:2", ""}, "r", 70}, NodeId(2)}),
-            std::string("\x01\x02\x04\x03" "a:1\x03" "b:2\x00\x01" "rF\x02", 16));
+            std::string("\x01\x02\x04\x03"
+                        "a:1\x03"
+                        "b:2\x00\x01"
+                        "rF\x02",
+                        16));
 }
 
 TEST(meta_codec, a_cut_or_lengthened_command_is_refused) {

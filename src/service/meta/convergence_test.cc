@@ -25,7 +25,7 @@ struct ModelGroup {
   Term term = Term(1);
   NodeId leader;
   std::set<NodeId> caught_up;
-  std::map<NodeId, Index> known;   // the newest configuration in each replica's log
+  std::map<NodeId, Index> known;  // the newest configuration in each replica's log
   int learners_added = 0;
 };
 
@@ -142,8 +142,7 @@ class Cluster {
       if (node.state != NodeState::kRemoved && is_up(node.id)) {
         std::set<GroupId> wanted;
         for (const Group& group : map().groups) {
-          if (find_replica(group.wanted, node.id) != nullptr ||
-              contains(group.learners, node.id)) {
+          if (find_replica(group.wanted, node.id) != nullptr || contains(group.learners, node.id)) {
             wanted.insert(group.id);
           }
         }
@@ -270,8 +269,8 @@ class Cluster {
   void report(uint32_t number) {
     const ModelGroup& model = groups_[number];
     if (!model.leader.none() && prng_.chance(1, 2)) {
-      apply(ReportGroups{{{GroupId(number),
-                           {model.term, model.leader, model.config_index, model.config}}}});
+      apply(ReportGroups{
+          {{GroupId(number), {model.term, model.leader, model.config_index, model.config}}}});
     }
   }
 
@@ -313,8 +312,7 @@ void disturb(Cluster& cluster) {
       }
       break;
     case 6:
-      cluster.apply(SetReplication{
-          static_cast<uint32_t>(1 + 2 * cluster.prng().below(3))});
+      cluster.apply(SetReplication{static_cast<uint32_t>(1 + 2 * cluster.prng().below(3))});
       break;
     case 7:
       cluster.apply(SetNodeWeight{random_node(cluster),

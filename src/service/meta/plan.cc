@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "base/mutant.h"
 
 namespace quorate::service::meta {
 namespace {
@@ -287,13 +288,13 @@ ReplicaWork replica_work(const Map& map, NodeId self, const std::vector<LocalRep
     const Reported& reported = group.reported;
     const bool member = reported.term.none() ? find_replica(group.birth, self) != nullptr
                                              : names(reported.members, self);
-    const bool needed = member || wants(group, self);
+    const bool needed = (member && !MUTANT(destroys_members)) || wants(group, self);
     if (needed && !here) {
       work.create.push_back(group.id);
     }
     // The meta group's replica is the last to go: it is how a node learns anything at all.
     if (!needed && here && group.id != kMetaGroup && !reported.term.none() &&
-        at->config_index <= reported.config_index) {
+        (at->config_index <= reported.config_index || MUTANT(destroys_members))) {
       work.destroy.push_back(group.id);
     }
   }

@@ -44,7 +44,7 @@ struct PlanRow {
   std::string voters;
   std::string learners;
   int leader;
-  std::string live;     // besides the leader
+  std::string live;  // besides the leader
   std::string caught;
   std::string expected;
 };
@@ -70,8 +70,7 @@ TEST(plan, one_step_at_a_time) {
       {"until it has caught up", "124", "123", "4", 1, "234", "23", "(catching_up)"},
       {"then both at once", "124", "123", "4", 1, "234", "234", "voter 4 remove 3 (swap)"},
       {"a dead node is not even invited", "124", "123", "", 1, "23", "23", "(target_down)"},
-      {"nor waited for once it learns", "1245", "123", "45", 1, "235", "235",
-       "voter 5 (swap)"},
+      {"nor waited for once it learns", "1245", "123", "45", 1, "235", "235", "voter 5 (swap)"},
       {"two catch up: one change for both", "1245", "1239", "45", 1, "23459", "2359",
        "(catching_up)"},
       {"both", "1245", "1239", "45", 1, "23459", "23459",
@@ -87,8 +86,7 @@ TEST(plan, one_step_at_a_time) {
       {"fewer replicas", "123", "12345", "", 1, "2345", "2345", "remove 4 remove 5 (swap)"},
       {"not if those that stay are down", "123", "12345", "", 1, "45", "45", "(no_quorum)"},
       {"more replicas", "12345", "123", "45", 1, "2345", "2345", "voter 4 voter 5 (swap)"},
-      {"a learner that nobody wants goes", "123", "123", "7", 1, "23", "23",
-       "remove 7 (learners)"},
+      {"a learner that nobody wants goes", "123", "123", "7", 1, "23", "23", "remove 7 (learners)"},
       {"in one change with one that comes", "124", "123", "7", 1, "234", "234",
        "learner 4 remove 7 (learners)"},
   };
@@ -162,8 +160,7 @@ TEST(plan, a_wanted_learner_that_does_not_answer_yet_is_waited_for) {
             "(target_down)");
   EXPECT_EQ(say(next_step(group, view_of({"", "", "123", "", 1, "234", "23", ""}))),
             "learner 4 (learners)");
-  EXPECT_EQ(say(next_step(group, view_of({"", "", "123", "4", 1, "23", "23", ""}))),
-            "(as_wanted)");
+  EXPECT_EQ(say(next_step(group, view_of({"", "", "123", "4", 1, "23", "23", ""}))), "(as_wanted)");
 }
 
 // ---- every combination --------------------------------------------------------------------------
@@ -320,8 +317,8 @@ TEST(plan, a_replica_is_created_where_it_is_wanted_and_destroyed_where_the_group
   Group unreported = moving(4, "124", "");
   unreported.reported = Reported();
   unreported.birth = voters("126");
-  const Map map = map_of(6, {moving(1, "124", "123"), moving(2, "124", "124"),
-                             moving(3, "123", "126"), unreported});
+  const Map map = map_of(
+      6, {moving(1, "124", "123"), moving(2, "124", "124"), moving(3, "123", "126"), unreported});
   const auto work = [&](uint32_t node, const std::vector<LocalReplica>& local) {
     return replica_work(map, NodeId(node), local);
   };

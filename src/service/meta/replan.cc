@@ -144,7 +144,7 @@ Status Topology::check_new(const NodeSpec& spec) const {
     return node.state != NodeState::kRemoved;
   });
   if (static_cast<size_t>(present) >= limits::kNodesMax) {
-    return refuse(Code::kResourceExhausted, "no more nodes fit into this cluster");
+    return refuse(Code::kQuotaExceeded, "no more nodes fit into this cluster");
   }
   if (spec.id.none()) {
     return Status::success();

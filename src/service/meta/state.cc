@@ -88,8 +88,9 @@ Status check_principal(const Principal& principal) {
     if (grant.rights == 0 || (grant.rights & ~kRightsAll) != 0) {
       return Status(Code::kInvalidArgument, "a grant without rights that are known");
     }
-    if (grant.prefix.size() > limits::kNameBytesMax) {
-      return Status(Code::kTooLarge, "the prefix of a grant is too long");
+    if (grant.prefix.size() > limits::kNameBytesMax ||
+        grant.scope.size() > limits::kNameBytesMax) {
+      return Status(Code::kTooLarge, "the prefix or scope of a grant is too long");
     }
   }
   return Status::success();
@@ -146,7 +147,7 @@ Answer State::on(const CreateObject& command, Stamp at) {
     return Status(Code::kAlreadyExists, command.name + " exists");
   }
   if (objects_ >= limits::kCatalogueMax) {
-    return Status(Code::kResourceExhausted, "the catalogue is full");
+    return Status(Code::kQuotaExceeded, "the catalogue is full");
   }
   Object object;
   object.kind = command.kind;
@@ -171,12 +172,32 @@ Answer State::on(const DeleteObject& command, Stamp) {
   return Success(Done{map().generation});
 }
 
+Answer State::on(const ChangeObject& command, Stamp at) {
+  std::optional<Object> object = this->object(command.kind, command.name);
+  if (!object || object->id != command.id) {
+    return Status(Code::kNotFound, command.name + " does not exist");
+  }
+  if (object->options != command.expected) {
+    return Status(Code::kPreconditionFailed, command.name + " was changed by somebody else");
+  }
+  if (command.remove) {
+    return on(DeleteObject{command.kind, command.name}, at);
+  }
+  if (command.options.size() > limits::kObjectOptionsBytesMax) {
+    return Status(Code::kTooLarge, "the options are too long");
+  }
+  object->options = command.options;
+  put(table_, key_of(kObjects, command.kind, command.name), *object);
+  topology_.touch();
+  return Success(ObjectFound{*std::move(object)});
+}
+
 Answer State::on(const PutPrincipal& command, Stamp) {
   RETURN_IF_ERROR(check_principal(command.principal));
   const std::string key = key_of(kPrincipals, command.principal.kind, command.principal.name);
   if (!table_.find(key)) {
     if (principals_ >= limits::kPrincipalsMax) {
-      return Status(Code::kResourceExhausted, "no more users or tokens fit");
+      return Status(Code::kQuotaExceeded, "no more users or tokens fit");
     }
     ++principals_;
   }

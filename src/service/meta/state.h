@@ -63,6 +63,7 @@ class State {
   }
   Answer on(const CreateObject& command, Stamp at);
   Answer on(const DeleteObject& command, Stamp at);
+  Answer on(const ChangeObject& command, Stamp at);
   Answer on(const PutPrincipal& command, Stamp at);
   Answer on(const DeletePrincipal& command, Stamp at);
   [[nodiscard]] Answer on(const GetMap& query) const;

@@ -212,11 +212,12 @@ struct Grant {
   ServiceId service = ServiceId::kNode;  // kNode: every service
   std::string prefix;                    // of names; empty: all
   uint8_t rights = 0;
+  std::string scope = {};  // the object (a keyspace, say) the names are in; "*": each; else none
 
   bool operator==(const Grant&) const = default;
   template <class Self, class Io>
   static void fields(Self& self, Io& io) {
-    io(self.service, self.prefix, self.rights);
+    io(self.service, self.prefix, self.rights, self.scope);
   }
 };
 

@@ -35,6 +35,15 @@ const char* name_of(raft::Role role) {
 
 }  // namespace
 
+Observer::Observer(Cluster& cluster) : cluster_(cluster), world_(cluster.world()) {
+  cluster_.network().set_tap([this](NodeId from, NodeId to, std::string_view frame) {
+    const std::string broken = cluster_.speaks(from) ? promises_.note(from, to, frame) : "";
+    if (!broken.empty()) {
+      breach(from, broken);
+    }
+  });
+}
+
 void Observer::look(NodeId id) {
   node::Node* const node = cluster_.node(id);
   if (node == nullptr || !breach_.empty()) {
@@ -43,14 +52,25 @@ void Observer::look(NodeId id) {
   node->check_invariants();
   for (uint32_t g = 0; g <= cluster_.plan().groups; ++g) {
     const node::Group* const group = node->group(GroupId(g));
-    if (group != nullptr) {
-      Seen& seen = seen_[{id, GroupId(g)}];
-      if (seen.life != cluster_.life(id)) {
-        seen = Seen{};
-        seen.life = cluster_.life(id);
-      }
-      look(id, *group, seen);
+    if (group == nullptr) {
+      promises_.forget(id, GroupId(g));
+      continue;
     }
+    Seen& seen = seen_[{id, GroupId(g)}];
+    const uint64_t birth = cluster_.birth(id, GroupId(g));
+    if (seen.life != cluster_.life(id) || seen.birth != birth) {
+      seen = Seen{};
+      seen.life = cluster_.life(id);
+      seen.birth = birth;
+      if (group->raft().suspect()) {
+        promises_.forget(id, GroupId(g));  // its disk was lost, and it knows that
+      }
+      const std::string forgotten = promises_.check(id, GroupId(g), group->raft());
+      if (!forgotten.empty() && !cluster_.damaged(id)) {
+        breach(id, forgotten);
+      }
+    }
+    look(id, *group, seen);
   }
 }
 
@@ -69,6 +89,12 @@ void Observer::look(NodeId id, const node::Group& group, Seen& seen) {
   if (raft.quiet() != seen.quiet) {
     world_.count(seen.quiet ? "group_woken" : "group_quiet");
     seen.quiet = raft.quiet();
+  }
+  const Term last_term = raft.term_at(raft.last_index());
+  if (raft.last_index() != seen.last || last_term != seen.last_term) {
+    seen.last = raft.last_index();
+    seen.last_term = last_term;
+    look_at_config(id, group, seen);
   }
   if (raft.commit() != seen.commit) {
     look_at_commit(id, group, seen);
@@ -98,29 +124,51 @@ void Observer::look_at_role(NodeId id, const node::Group& group, Seen& seen) {
   }
   const auto [it, fresh] = history.leaders.emplace(raft.term(), id);
   if (!fresh && it->second != id) {
-    report(id, group, "leads in term " + text(raft.term()) + ", and so did node " +
-                          std::to_string(it->second.value()));
+    report(id, group,
+           "leads in term " + text(raft.term()) + ", and so did node " +
+               std::to_string(it->second.value()));
   }
   check_leader(id, group, history);
+  check_leases(id, group);
+}
+
+// Whoever leads under a lease would answer reads without asking anybody.
+void Observer::check_leases(NodeId id, const node::Group& group) {
+  for (const NodeId other : cluster_.ids()) {
+    const node::Group* const peer =
+        other == id || !cluster_.speaks(other) ? nullptr : cluster_.node(other)->group(group.id());
+    if (peer != nullptr && peer->raft().term() < group.raft().term() &&
+        peer->raft().lease_read(cluster_.clock(other).local()).has_value()) {
+      report(id, group,
+             "leads in term " + text(group.raft().term()) + " while the lease of node " +
+                 std::to_string(other.value()) + " in term " + text(peer->raft().term()) +
+                 " still runs");
+    }
+  }
 }
 
 void Observer::check_leader(NodeId id, const node::Group& group, const History& history) {
   const raft::Node& raft = group.raft();
-  const uint64_t newest = history.entries.empty() ? 0 : history.entries.size() - 1;
+  uint64_t newest = history.entries.empty() ? 0 : history.entries.size() - 1;
+  while (newest > 0 && history.entries[newest].committed_in >= raft.term()) {
+    --newest;
+  }
   if (raft.last_index().value() < newest) {
-    report(id, group, "was elected with last entry " + text(raft.last_index()) + ", but " +
-                          std::to_string(newest) + " is committed");
+    report(id, group,
+           "was elected with last entry " + text(raft.last_index()) + ", but " +
+               std::to_string(newest) + " is committed");
     return;
   }
-  const uint64_t first = std::max<uint64_t>(
-      {1, raft.first_index().value(),
-       newest > kLeaderCheckEntriesMax ? newest - kLeaderCheckEntriesMax : 1});
+  const uint64_t first =
+      std::max<uint64_t>({1, raft.first_index().value(),
+                          newest > kLeaderCheckEntriesMax ? newest - kLeaderCheckEntriesMax : 1});
   for (uint64_t i = first; i <= newest; ++i) {
     const Term committed = history.entries[i].term;
     if (!committed.none() && raft.term_at(Index(i)) != committed) {
-      report(id, group, "was elected with entry " + std::to_string(i) + " of term " +
-                            text(raft.term_at(Index(i))) + ", but that of term " +
-                            text(committed) + " is committed");
+      report(id, group,
+             "was elected with entry " + std::to_string(i) + " of term " +
+                 text(raft.term_at(Index(i))) + ", but that of term " + text(committed) +
+                 " is committed");
       return;
     }
   }
@@ -143,23 +191,45 @@ void Observer::look_at_commit(NodeId id, const node::Group& group, Seen& seen) {
     const raft::Entry* const entry = raft.entry_at(Index(i));
     const uint64_t hash = entry == nullptr ? 0 : hash_of(*entry);
     if (!known.term.none() && known.term != term) {
-      report(id, group, "committed entry " + std::to_string(i) + " of term " + text(term) +
-                            ", but node " + std::to_string(known.first_seen_at.value()) +
-                            " committed that of term " + text(known.term));
+      report(id, group,
+             "committed entry " + std::to_string(i) + " of term " + text(term) + ", but node " +
+                 std::to_string(known.first_seen_at.value()) + " committed that of term " +
+                 text(known.term));
       return;
     }
     if (known.hash != 0 && hash != 0 && known.hash != hash) {
-      report(id, group, "entry " + std::to_string(i) + " differs from that of node " +
-                            std::to_string(known.first_seen_at.value()) + " in equal terms");
+      report(id, group,
+             "entry " + std::to_string(i) + " differs from that of node " +
+                 std::to_string(known.first_seen_at.value()) + " in equal terms");
       return;
     }
     if (known.term.none()) {
       known.term = term;
+      known.committed_in = raft.term();
       known.first_seen_at = id;
     }
     known.hash = known.hash != 0 ? known.hash : hash;
   }
   seen.commit = raft.commit();
+}
+
+// Two majorities are sure to meet only if whoever holds an entry that changes them counts by it at
+// once. To wait for its commit does harm only when several replicas restart between two changes
+// and two elections meet in one term, so it is looked for here.
+void Observer::look_at_config(NodeId id, const node::Group& group, Seen& seen) {
+  const raft::Node& raft = group.raft();
+  for (Index i = seen.last; i > seen.commit; i = Index(i.value() - 1)) {
+    const raft::Entry* const entry = raft.entry_at(i);
+    if (entry == nullptr || entry->kind != raft::EntryKind::kConfig) {
+      continue;
+    }
+    if (raft.config_index() < i) {
+      report(id, group,
+             "counts by the configuration of entry " + text(raft.config_index()) +
+                 ", but its log has one at " + text(i));
+    }
+    return;
+  }
 }
 
 void Observer::look_at_digest(NodeId id, const node::Group& group, Seen& seen) {
@@ -190,6 +260,9 @@ std::string Observer::differences() {
     if (config.joint()) {
       return "group " + std::to_string(g) + " is still joint";
     }
+    if (std::count(config.voters.begin(), config.voters.end(), leader) == 0) {
+      return "group " + std::to_string(g) + " is led by one that does not belong to it";
+    }
     for (const NodeId peer : cluster_.ids()) {
       const bool member = std::count(config.voters.begin(), config.voters.end(), peer) +
                               std::count(config.learners.begin(), config.learners.end(), peer) >
@@ -199,8 +272,8 @@ std::string Observer::differences() {
       }
       node::Node* const node = cluster_.node(peer);
       const node::Group* const group = node == nullptr ? nullptr : node->group(id);
-      const std::string who = "node " + std::to_string(peer.value()) + " group " +
-                              std::to_string(g);
+      const std::string who =
+          "node " + std::to_string(peer.value()) + " group " + std::to_string(g);
       if (group == nullptr) {
         return who + " is not running";
       }
@@ -213,7 +286,7 @@ std::string Observer::differences() {
       }
     }
   }
-  return "";
+  return cluster_.plan().placement != 0 ? cluster_.unsettled() : "";
 }
 
 uint64_t Observer::committed() const {
@@ -225,13 +298,16 @@ uint64_t Observer::committed() const {
 }
 
 void Observer::report(NodeId id, const node::Group& group, const std::string& what) {
-  if (!breach_.empty()) {
-    return;
+  breach(id, "node " + std::to_string(id.value()) + " group " + std::to_string(group.id().value()) +
+                 ": " + what);
+}
+
+void Observer::breach(NodeId id, const std::string& what) {
+  if (breach_.empty()) {
+    breach_ = what;
+    world_.trace(id, "BREACH " + breach_);
+    world_.stop();
   }
-  breach_ = "node " + std::to_string(id.value()) + " group " +
-            std::to_string(group.id().value()) + ": " + what;
-  world_.trace(id, "BREACH " + breach_);
-  world_.stop();
 }
 
 }  // namespace quorate::sim

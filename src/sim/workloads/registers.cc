@@ -10,9 +10,8 @@ namespace quorate::sim {
 namespace {
 
 constexpr service::ServiceId kService = service::ServiceId::kCache;
-constexpr Duration kAttemptTimeout = Duration::millis(1500);
 // The node's own timeout comes first; this one is for nodes that died or sleep.
-constexpr Duration kClientPatience = Duration::millis(1900);
+constexpr int64_t kPatiencePerMille = 1250;
 constexpr Duration kGiveUpAfter = Duration::seconds(8);
 constexpr Duration kSessionTtl = Duration::seconds(3600);
 constexpr Duration kBounds[] = {Duration::millis(50), Duration::millis(300), Duration::seconds(2)};
@@ -146,7 +145,7 @@ void Registers::launch(Client& client) {
 void Registers::attempt(Client& client) {
   const uint64_t number = ++client.attempt;
   if (client.node.none() || !cluster_.running(client.node) || prng_.chance(1, 8)) {
-    client.node = cluster_.ids()[prng_.below(cluster_.plan().nodes)];
+    client.node = cluster_.any_door(prng_);
   }
   if (!cluster_.running(client.node)) {
     retry(client);
@@ -157,7 +156,7 @@ void Registers::attempt(Client& client) {
       send(client, *cluster_.node(client.node));
     }
   });
-  world_.after(kClientPatience, [this, &client, number] {
+  world_.after(cluster_.plan().attempt * kPatiencePerMille / 1000, [this, &client, number] {
     if (client.attempt == number) {
       on_failure(client, Status(Code::kUnknownOutcome, "no answer"));
     }
@@ -192,7 +191,7 @@ void Registers::send(Client& client, node::Node& node) {
     query.service = kService;
     query.mode = client.mode;
     query.body = client.body;
-    query.timeout = kAttemptTimeout;
+    query.timeout = cluster_.plan().attempt;
     node.query(query, done);
     return;
   }
@@ -208,7 +207,7 @@ void Registers::send(Client& client, node::Node& node) {
     command.sequence = client.sessions[group].sequence;
   }
   command.body = client.body;
-  command.timeout = kAttemptTimeout;
+  command.timeout = cluster_.plan().attempt;
   node.propose(command, done);
 }
 
@@ -219,7 +218,7 @@ void Registers::send_open(Client& client, node::Node& node) {
   command.group = group_of(client.key);
   command.service = service::ServiceId::kNode;
   command.body = body;
-  command.timeout = kAttemptTimeout;
+  command.timeout = cluster_.plan().attempt;
   const NodeId asked = client.node;
   node.propose(command, [this, &client, number, asked](const Status& status,
                                                        std::string_view answer,
@@ -337,7 +336,7 @@ void Registers::check_eventual(const Client& client, NodeId asked, const service
   }
   const GroupId group = group_of(client.key);
   if (origin.node == asked) {
-    Index& seen = seen_index_[{cluster_.life(asked), group}];
+    Index& seen = seen_index_[{cluster_.life(asked), group, cluster_.birth(asked, group)}];
     if (origin.index < seen) {
       complain("eventual reads of one process went back in time: " + show(client.op));
     }

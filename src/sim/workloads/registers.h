@@ -15,6 +15,7 @@
 
 #include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "sim/check/linearizable.h"
@@ -103,7 +104,8 @@ class Registers {
   std::vector<Client> clients_;
   std::vector<std::vector<Operation>> histories_;   // by register
   std::map<int64_t, Instant> written_;              // when the write of a value began
-  std::map<std::pair<LifeId, GroupId>, Index> seen_index_;
+  // By process, group, and which of its replicas there.
+  std::map<std::tuple<LifeId, GroupId, uint64_t>, Index> seen_index_;
   std::vector<uint32_t> to_read_;                   // registers left to finish()
   std::string padding_;
   std::string complaint_;

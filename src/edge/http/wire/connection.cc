@@ -6,6 +6,8 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "edge/http/wire/credentials.h"
+#include "edge/http/wire/encoding.h"
 #include "edge/http/wire/live_exchange.h"
 #include "edge/http/wire/shared.h"
 
@@ -171,8 +173,80 @@ void Connection::route(const std::shared_ptr<LiveExchange>& exchange) {
   } else {
     Router::Route* found = match.route;
     exchange->set_match(found, std::move(*target), std::move(match));
-    found->handler(request, Responder(exchange));
+    if (shared_->options.gate == nullptr || found->text.access == Access::kAnyone) {
+      handle(exchange, shared_->options.body_bytes_max);
+    } else {
+      enter_gate(exchange);
+    }
   }
+}
+
+// Who may not ask does not get a body unpacked either.
+void Connection::handle(const std::shared_ptr<LiveExchange>& exchange, size_t body_bytes_max) {
+  const Status status = exchange->decode_body(body_bytes_max);
+  if (status.ok()) {
+    exchange->route()->handler(exchange->request(), Responder(exchange));
+    return;
+  }
+  Response response = error_response(status);
+  if (status.code() == Code::kInvalidArgument) {
+    response.status = 415;
+    response.headers.emplace_back("Accept-Encoding", kCodingsTaken);
+  }
+  exchange->send(std::move(response));
+}
+
+void Connection::enter_gate(const std::shared_ptr<LiveExchange>& exchange) {
+  const Result<Credentials> credentials =
+      read_credentials(exchange->request().header("Authorization").value_or(""));
+  const auto refuse = [](LiveExchange& refused, const Status& status) {
+    Response response = error_response(status);
+    if (status.code() == Code::kUnauthenticated) {
+      response.headers.emplace_back("WWW-Authenticate", "Bearer, Basic realm=\"quorate\"");
+    }
+    refused.send(std::move(response));
+  };
+  if (!credentials.ok() || credentials->none()) {
+    refuse(*exchange, credentials.ok()
+                          ? Status(Code::kUnauthenticated,
+                                   "show who you are: Authorization: Bearer TOKEN, or Basic")
+                          : credentials.status());
+    return;
+  }
+  shared_->options.gate->admit(
+      *credentials, exchange->request().peer,
+      [exchange, refuse,
+       body_bytes_max = shared_->options.body_bytes_max](Result<CallerRef> caller) {
+        if (!caller.ok()) {
+          refuse(*exchange, caller.status());
+          return;
+        }
+        exchange->set_caller(*caller);
+        Router::Route& route = *exchange->route();
+        if (route.text.access == Access::kAdmin && !(*caller)->administers()) {
+          refuse(*exchange, Status(Code::kPermissionDenied,
+                                   (*caller)->name() + " does not administer this cluster"));
+          return;
+        }
+        handle(exchange, body_bytes_max);
+      });
+}
+
+// What the audit log tells of: changes of the cluster itself, and whoever was turned away.
+void Connection::note(const LiveExchange& exchange, int status) {
+  const bool turned_away = status == 401 || status == 403;
+  const bool concerns = exchange.route() != nullptr &&
+                        exchange.route()->text.access == Access::kAdmin;
+  const Request& request = exchange.request();
+  const bool changes = concerns && request.method != Method::kGet;
+  if (shared_->options.gate == nullptr || !(turned_away || changes)) {
+    return;
+  }
+  const std::string deed = std::string(name_of(request.method)) + " " +
+                           std::string(request.target.substr(0, request.target.find('?')));
+  const CallerRef& caller = request.caller;
+  shared_->options.gate->note(caller == nullptr ? "" : caller->name(), request.peer, deed,
+                              std::to_string(status));
 }
 
 // The unparsed rest stays; the buffer grows only as far as a head may, or for the bulk of a body.
@@ -201,7 +275,8 @@ void Connection::make_room() {
 
 void Connection::read() {
   const bool wanted = phase_ == Phase::kIdle || phase_ == Phase::kHead || phase_ == Phase::kBody ||
-                      phase_ == Phase::kStreaming || phase_ == Phase::kLingering;
+                      phase_ == Phase::kStreaming || phase_ == Phase::kLingering ||
+                      (phase_ == Phase::kHandling && gone_);
   if (reading_ || !wanted || input_ended_) {
     return;
   }
@@ -210,7 +285,7 @@ void Connection::read() {
   }
   make_room();
   if (input_end_ == input_.size()) {
-    return;  // streaming, and the client has pipelined more than is held for it
+    return;  // no request is taken now, and the client has pipelined more than is held for it
   }
   reading_ = true;
   stream_->read_some(
@@ -245,7 +320,7 @@ void Connection::on_read(const IoError& error, size_t size) {
 // The client will send nothing more. What it asked before is still answered.
 void Connection::on_end_of_input() {
   input_ended_ = true;
-  if (phase_ == Phase::kHandling) {
+  if (phase_ == Phase::kHandling && !gone_) {
     return;  // advance() sees input_ended_ after the answer
   }
   if (phase_ == Phase::kIdle && output_bytes_ > 0) {
@@ -277,15 +352,30 @@ void Connection::on_sweep(Instant now) {
   }
 }
 
+// Whoever reads on, so as to see the client leave, must be told so.
+void Connection::watch_client(UniqueFunction<void()> gone) {
+  gone_ = std::move(gone);
+  read();
+}
+
+void Connection::tell_gone() {
+  if (gone_) {
+    UniqueFunction<void()> gone = std::move(gone_);
+    gone_ = nullptr;
+    gone();
+  }
+}
+
 void Connection::drain() {
   if (phase_ == Phase::kStreaming) {
-    if (gone_) {
-      UniqueFunction<void()> gone = std::move(gone_);
-      gone_ = nullptr;
-      gone();
-    }
+    tell_gone();
     if (phase_ == Phase::kStreaming) {
       finish_stream();
+    }
+  } else if (phase_ == Phase::kHandling && gone_) {
+    tell_gone();
+    if (phase_ == Phase::kHandling) {
+      fail(503, Code::kUnavailable, "this node stops; ask another one");
     }
   } else if (phase_ == Phase::kHandshake) {
     close();
@@ -302,11 +392,7 @@ void Connection::close() {
   const std::shared_ptr<Connection> self = shared_from_this();  // forget() may drop the last one
   phase_ = Phase::kClosed;
   stream_->close();
-  if (gone_) {
-    UniqueFunction<void()> gone = std::move(gone_);
-    gone_ = nullptr;
-    gone();
-  }
+  tell_gone();
   shared_->forget(this);
 }
 

@@ -37,6 +37,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // ---- for LiveExchange and LiveStream ------------------------------------------------------
   void answer(const LiveExchange& exchange, Response response);
+  void watch_client(UniqueFunction<void()> gone);
   bool begin_stream(const LiveExchange& exchange, Response response, UniqueFunction<void()> gone);
   bool write_stream(std::string_view bytes);
   void finish_stream();
@@ -56,9 +57,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void after_head();
   void dispatch();
   void route(const std::shared_ptr<LiveExchange>& exchange);
+  void enter_gate(const std::shared_ptr<LiveExchange>& exchange);
+  static void handle(const std::shared_ptr<LiveExchange>& exchange, size_t body_bytes_max);
+  void note(const LiveExchange& exchange, int status);
   void read();
   void on_read(const IoError& error, size_t size);
   void on_end_of_input();
+  void tell_gone();
   void make_room();
   void append(std::string bytes);
   void append_head(const Response& response, bool keep_alive, Length length);
@@ -91,7 +96,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   size_t output_offset_ = 0;   // of the first piece, already written
   size_t output_bytes_ = 0;
 
-  UniqueFunction<void()> gone_;   // while streaming
+  UniqueFunction<void()> gone_;   // while streaming, or handling what may take long
   bool stream_chunked_ = false;
   bool stream_keep_alive_ = false;
   bool stream_events_ = false;

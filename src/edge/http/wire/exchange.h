@@ -15,6 +15,7 @@ class Exchange {
   [[nodiscard]] virtual const Request& request() const = 0;
   // The first answer counts; later ones are dropped.
   virtual void send(Response response) = 0;
+  virtual void on_gone(UniqueFunction<void()> gone) = 0;
   [[nodiscard]] virtual std::shared_ptr<BodyStream> stream(Response response,
                                                            UniqueFunction<void()> gone) = 0;
 };

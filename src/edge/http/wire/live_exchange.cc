@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "edge/http/wire/live_exchange.h"
 
+#include "edge/http/wire/encoding.h"
+
 namespace quorate::edge::http {
 namespace {
 
@@ -78,6 +80,22 @@ void LiveExchange::set_match(Router::Route* route, Target target, Router::Match 
   request_.parameters = std::move(match.parameters);
 }
 
+Status LiveExchange::decode_body(size_t bytes_max) {
+  const std::optional<Coding> coding =
+      coding_of(request_.header("Content-Encoding").value_or("identity"));
+  if (coding == Coding::kIdentity) {
+    return Status::success();
+  }
+  if (!coding.has_value()) {
+    return Status(Code::kInvalidArgument, "a body may be as it is, in gzip or in zstd");
+  }
+  Result<std::string> body = unpack(*coding, message_.body(), bytes_max);
+  RETURN_IF_ERROR(body);
+  message_.body() = std::move(*body);
+  request_.body = message_.body();
+  return Status::success();
+}
+
 void LiveExchange::send(Response response) {
   if (answered_) {
     return;
@@ -85,6 +103,13 @@ void LiveExchange::send(Response response) {
   answered_ = true;
   if (const std::shared_ptr<Connection> connection = connection_.lock()) {
     connection->answer(*this, std::move(response));
+  }
+}
+
+void LiveExchange::on_gone(UniqueFunction<void()> gone) {
+  const std::shared_ptr<Connection> connection = connection_.lock();
+  if (!answered_ && connection) {
+    connection->watch_client(std::move(gone));
   }
 }
 

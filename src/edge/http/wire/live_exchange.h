@@ -17,11 +17,16 @@ class LiveExchange final : public Exchange, public std::enable_shared_from_this<
 
   [[nodiscard]] const Request& request() const override { return request_; }
   void send(Response response) override;
+  void on_gone(UniqueFunction<void()> gone) override;
   [[nodiscard]] std::shared_ptr<BodyStream> stream(Response response,
                                                    UniqueFunction<void()> gone) override;
 
   void set_match(Router::Route* route, Target target, Router::Match match);
-  [[nodiscard]] const Router::Route* route() const { return route_; }
+  // Takes a Content-Encoding off the body. kTooLarge if that is then over `bytes_max`,
+  // kInvalidArgument if the coding is unknown or the body is not in it.
+  [[nodiscard]] Status decode_body(size_t bytes_max);
+  void set_caller(CallerRef caller) { request_.caller = std::move(caller); }
+  [[nodiscard]] Router::Route* route() const { return route_; }
   [[nodiscard]] Instant begun() const { return begun_; }
   [[nodiscard]] bool keep_alive() const { return message_.keep_alive(); }
   [[nodiscard]] bool old_version() const { return message_.version() < 11; }

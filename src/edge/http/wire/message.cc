@@ -107,6 +107,10 @@ void Responder::fail(const Status& status, std::string_view details) const {
   exchange_->send(error_response(status, details));
 }
 
+void Responder::on_gone(UniqueFunction<void()> gone) const {
+  exchange_->on_gone(std::move(gone));
+}
+
 std::shared_ptr<BodyStream> Responder::stream(Response response,
                                               UniqueFunction<void()> gone) const {
   return exchange_->stream(std::move(response), std::move(gone));

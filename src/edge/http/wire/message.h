@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/caller.h"
 #include "base/function.h"
 #include "base/status.h"
 
@@ -31,6 +32,7 @@ struct Request {
   std::vector<std::pair<std::string_view, std::string>> parameters;    // of the path, decoded
   std::string_view body;
   std::string_view peer;
+  CallerRef caller;                                                    // null: may do everything
 
   // The first of that name, whatever its case.
   [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const;
@@ -54,8 +56,8 @@ struct Response {
 class BodyStream {
  public:
   virtual ~BodyStream() = default;
-  // False if the client has gone, or reads so slowly that limits::kHttpStreamBytesMax would be
-  // exceeded; the stream is then closed.
+  // False if the client has gone, or reads so slowly that more than limits::kHttpStreamBytesMax
+  // waited already; the stream is then closed. One piece may be of any size.
   virtual bool write(std::string_view bytes) = 0;
   virtual void finish() = 0;
   [[nodiscard]] virtual bool open() const = 0;
@@ -75,6 +77,10 @@ class Responder {
   [[nodiscard]] const Request& request() const;
   void send(Response response) const;
   void fail(const Status& status, std::string_view details = {}) const;
+  // For an answer that may be long in coming: `gone` runs at most once, when the client leaves
+  // before there is one (a client that closes its half of the connection has left), or when the
+  // server stops; it should answer, for the second case. Nothing happens if the answer is given.
+  void on_gone(UniqueFunction<void()> gone) const;
   // The head of `response` goes out at once, its body (if any) as the first piece. `gone` runs at
   // most once, when the client leaves before finish().
   [[nodiscard]] std::shared_ptr<BodyStream> stream(Response response,

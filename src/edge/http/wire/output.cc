@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "edge/http/wire/connection.h"
+#include "edge/http/wire/encoding.h"
 #include "edge/http/wire/live_exchange.h"
 #include "edge/http/wire/shared.h"
 
@@ -27,6 +28,21 @@ void append_header(std::string_view name, std::string_view value, std::string& o
     out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
   }
   out += "\r\n";
+}
+
+// The answer to a HEAD is told to be as long as that to a GET, so it is packed as well.
+void encode_body(const Request& request, Response& response) {
+  const size_t size = response.body.size();
+  if (size < limits::kHttpCompressBytesMin || size > limits::kHttpCompressBytesMax) {
+    return;
+  }
+  response.headers.emplace_back("Vary", "Accept-Encoding");
+  std::string packed;
+  const Coding coding = choose_coding(request.header("Accept-Encoding").value_or(""));
+  if (pack(coding, response.body, packed)) {
+    response.headers.emplace_back("Content-Encoding", name_of(coding));
+    response.body = std::move(packed);
+  }
 }
 
 }  // namespace
@@ -73,12 +89,15 @@ void Connection::answer(const LiveExchange& exchange, Response response) {
   if (phase_ != Phase::kHandling) {
     return;  // the client has gone
   }
+  gone_ = nullptr;
   const bool keep_alive = exchange.keep_alive() && !shared_->draining;
+  encode_body(exchange.request(), response);
   append_head(response, keep_alive, Length::kKnown);
   if (exchange.request().method != Method::kHead && !has_no_body(response.status)) {
     append(std::move(response.body));
   }
   shared_->count(exchange.route(), response.status, shared_->clock.now() - exchange.begun());
+  note(exchange, response.status);
   end_answer(keep_alive);
 }
 
@@ -100,6 +119,7 @@ bool Connection::begin_stream(const LiveExchange& exchange, Response response,
     return false;
   }
   shared_->count(exchange.route(), response.status, shared_->clock.now() - exchange.begun());
+  note(exchange, response.status);
   stream_chunked_ = !exchange.old_version();
   stream_keep_alive_ = stream_chunked_ && exchange.keep_alive() && !shared_->draining;
   stream_events_ = response.content_type == "text/event-stream";
@@ -138,7 +158,7 @@ bool Connection::write_stream(std::string_view bytes) {
   if (phase_ != Phase::kStreaming) {
     return false;
   }
-  if (output_bytes_ + bytes.size() > limits::kHttpStreamBytesMax) {
+  if (output_bytes_ > limits::kHttpStreamBytesMax) {
     close();
     return false;
   }

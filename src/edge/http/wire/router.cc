@@ -25,9 +25,13 @@ std::string_view parameter_name(std::string_view segment) {
 
 // How many literal segments fit, or -1. A parameter never takes an empty first segment, so that
 // "/v1/kv/" is not the key "".
-int count_literals(const Segments& pattern, const Segments& path) {
-  const auto many = std::find_if(pattern.begin(), pattern.end(), takes_many);
-  if (many == pattern.end() ? path.size() != pattern.size() : path.size() < pattern.size()) {
+int count_literals(const Router::Route& route, const Segments& path) {
+  const Segments& pattern = route.segments;
+  if (route.takes_many ? path.size() < pattern.size() : path.size() != pattern.size()) {
+    return -1;
+  }
+  // Most patterns begin alike ("/v1/...") and part at their last literal before a parameter.
+  if (route.leading > 0 && path[route.leading - 1] != pattern[route.leading - 1]) {
     return -1;
   }
   const size_t extra = path.size() - pattern.size();
@@ -80,7 +84,13 @@ void Router::add(const RouteText& text, Handler handler) {
     ASSERT(route.text.method != text.method || route.text.pattern != text.pattern,
            "a row stands once");
   }
-  routes_.push_back({text, target->segments, std::move(handler)});
+  const Segments& segments = target->segments;
+  const auto first = std::find_if(segments.begin(), segments.end(), is_parameter);
+  routes_.push_back({.text = text,
+                     .segments = segments,
+                     .leading = static_cast<size_t>(first - segments.begin()),
+                     .takes_many = std::any_of(first, segments.end(), takes_many),
+                     .handler = std::move(handler)});
 }
 
 Router::Match Router::find(Method method, const Target& target) {
@@ -88,7 +98,7 @@ Router::Match Router::find(Method method, const Target& target) {
   const Method wanted = method == Method::kHead ? Method::kGet : method;
   int best = -1;
   for (Route& route : routes_) {
-    const int literals = count_literals(route.segments, target.segments);
+    const int literals = count_literals(route, target.segments);
     if (literals < 0) {
       continue;
     }

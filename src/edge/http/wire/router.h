@@ -27,6 +27,10 @@ struct Parameter {
   std::string_view text;
 };
 
+// Who may come in, where access is controlled. What a caller may touch behind the door is asked
+// again for each name, by the service.
+enum class Access : uint8_t { kKnown, kAnyone, kAdmin };
+
 enum class Body : uint8_t { kNone, kRaw, kJson };
 
 // What a person needs to know of a row; all views are literals.
@@ -39,6 +43,7 @@ struct RouteText {
   Body body = Body::kNone;
   std::string_view body_example = {};
   std::string_view answer_example = {};
+  Access access = Access::kKnown;
 };
 
 class Router {
@@ -48,6 +53,8 @@ class Router {
   struct Route {
     RouteText text;
     std::vector<std::string_view> segments;
+    size_t leading = 0;                   // literal segments before the first parameter
+    bool takes_many = false;              // one of its parameters does
     Handler handler;
   };
   struct Match {

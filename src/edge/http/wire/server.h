@@ -22,6 +22,7 @@
 #include "base/metrics.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "edge/gate.h"
 #include "edge/http/wire/router.h"
 #include "edge/listener.h"
 #include "env/clock.h"
@@ -37,6 +38,7 @@ struct ServerOptions {
   Duration body_timeout = Duration::seconds(60);     // for the whole body
   Duration write_timeout = Duration::seconds(60);    // without any progress of the reader
   Duration stream_ping = Duration::seconds(15);      // comment lines that keep proxies patient
+  Gate* gate = nullptr;                              // null: access is not controlled
 };
 
 class Server {

@@ -13,6 +13,8 @@
 #include <future>
 #include <thread>
 
+#include "edge/http/wire/encoding.h"
+
 namespace quorate::edge::http {
 namespace {
 
@@ -123,6 +125,13 @@ class HttpServer : public testing::Test {
     add(Method::kGet, "/hold", [this](const Request&, Responder responder) {
       held_.push_back(responder);
     });
+    add(Method::kGet, "/wait", [this](const Request&, Responder responder) {
+      held_.push_back(responder);
+      responder.on_gone([this, responder] {
+        responder.fail(Status(Code::kUnavailable, "given up"));
+        gone_.set_value();
+      });
+    });
   }
   ~HttpServer() override { stop(); }
 
@@ -179,6 +188,44 @@ size_t count(std::string_view text, std::string_view part) {
     ++n;
   }
   return n;
+}
+
+TEST_F(HttpServer, bodies_are_packed_where_both_sides_say_so) {
+  std::string body;
+  while (body.size() < 5'000) {
+    body += "{\"key\":" + std::to_string(body.size()) + "},";
+  }
+  const uint16_t port = start();
+  const auto post = [&](std::string_view headers, std::string_view content) {
+    Client client(port);
+    client.send("POST /echo HTTP/1.1\r\nHost: q\r\nConnection: close\r\nContent-Length: " +
+                std::to_string(content.size()) + "\r\n");
+    client.send(std::string(headers) + "\r\n" + std::string(content));
+    return client.read_all();
+  };
+  for (const Coding coding : {Coding::kGzip, Coding::kZstd}) {
+    const std::string name(name_of(coding));
+    const std::string in = "Content-Encoding: " + name + "\r\n";
+    std::string packed;
+    ASSERT_TRUE(pack(coding, body, packed));
+    const std::string plain = post(in, packed);
+    EXPECT_NE(plain.find("\r\n\r\n" + body), std::string::npos) << plain.substr(0, 300);
+    EXPECT_NE(plain.find("Vary: Accept-Encoding\r\n"), std::string::npos);
+    const std::string both = post(in + "Accept-Encoding: " + name + "\r\n", packed);
+    EXPECT_NE(both.find(in), std::string::npos);
+    EXPECT_EQ(*unpack(coding, both.substr(both.find("\r\n\r\n") + 4), 5'100), body);
+    const std::string small = post("Accept-Encoding: " + name + "\r\n", "small");
+    EXPECT_EQ(small.find("Content-Encoding"), std::string::npos);
+
+    EXPECT_NE(post("Content-Encoding: br\r\n", packed).find(" 415 "), std::string::npos);
+    const std::string neither = post(in, "neither");
+    EXPECT_NE(neither.find(" 415 "), std::string::npos);
+    EXPECT_NE(neither.find("Accept-Encoding: gzip, zstd\r\n"), std::string::npos);
+    std::string bomb;
+    ASSERT_TRUE(pack(coding, std::string(10'000'000, 'x'), bomb));
+    ASSERT_LT(bomb.size(), 100'000u);
+    EXPECT_NE(post(in, bomb).find(" 413 "), std::string::npos);
+  }
 }
 
 TEST_F(HttpServer, answers_and_keeps_the_connection) {
@@ -407,6 +454,48 @@ TEST_F(HttpServer, draining_finishes_what_is_under_way) {
   run([this] { held_[0].send({.body = "at last"}); });
   const std::string answer = busy.read_until("at last");
   EXPECT_NE(answer.find("Connection: close"), std::string::npos);
+  busy.end();
+  EXPECT_EQ(drained.get_future().wait_for(std::chrono::seconds(5)), std::future_status::ready);
+}
+
+TEST_F(HttpServer, a_handler_hears_that_its_client_has_left) {
+  const uint16_t port = start();
+  {
+    Client client(port);
+    client.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+    for (bool held = false; !held;) {
+      run([&] { held = !held_.empty(); });
+    }
+  }
+  EXPECT_EQ(gone_.get_future().wait_for(std::chrono::seconds(5)), std::future_status::ready);
+}
+
+// While it waits the client may send more; that is read, but not taken before the answer.
+TEST_F(HttpServer, a_client_that_stays_gets_its_answers_in_order) {
+  Client client(start());
+  client.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+  for (bool held = false; !held;) {
+    run([&] { held = !held_.empty(); });
+  }
+  client.send("GET /hello/next HTTP/1.1\r\nHost: a\r\n\r\n");
+  run([this] { held_[0].send({.body = "granted"}); });
+  const std::string answers = client.read_until("hello next");
+  EXPECT_LT(answers.find("granted"), answers.find("hello next"));
+  client.end();
+  (void)client.read_all();
+  EXPECT_EQ(gone_.get_future().wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+}
+
+TEST_F(HttpServer, draining_ends_what_would_wait_for_long) {
+  const uint16_t port = start();
+  Client busy(port);
+  busy.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+  for (bool held = false; !held;) {
+    run([&] { held = !held_.empty(); });
+  }
+  std::promise<void> drained;
+  run([&] { server_->drain([&drained] { drained.set_value(); }); });
+  EXPECT_NE(busy.read_until("given up").find("HTTP/1.1 503 "), std::string::npos);
   busy.end();
   EXPECT_EQ(drained.get_future().wait_for(std::chrono::seconds(5)), std::future_status::ready);
 }

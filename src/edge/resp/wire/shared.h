@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Shared: what all connections of one Server have in common. Internal to the folder.
+//
+// One timer sweeps all connections for time-outs, so that a command costs no timer of its own; a
+// time-out may therefore come one sweep late.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "edge/resp/wire/server.h"
+
+namespace quorate::edge::resp {
+
+struct Server::Shared : std::enable_shared_from_this<Server::Shared> {
+  Shared(boost::asio::io_context& io, const env::Clock& time, ServerOptions limit,
+         Metrics* metrics);
+
+  void accept(std::unique_ptr<Stream> stream, uint16_t port);
+  void start_sweeping();
+  // The connection goes on at the end of this turn. The time is that of its first caller.
+  void wake(std::shared_ptr<Connection> connection);
+  void run_woken();
+  // After this the connection lives only as long as a read or write of it is under way.
+  void forget(Connection* connection);
+  [[nodiscard]] std::vector<std::shared_ptr<Connection>> all() const;
+  void finish_drain_if_empty();
+
+  boost::asio::io_context& loop;
+  const env::Clock& clock;
+  ServerOptions options;
+  SessionMaker make_session;
+  boost::asio::steady_timer sweeper;
+  std::map<uint64_t, std::shared_ptr<Connection>> connections;  // by their number
+  std::vector<std::shared_ptr<Connection>> woken;
+  std::vector<std::shared_ptr<Connection>> running;  // kept for its capacity
+  Instant woken_at;
+  uint64_t accepted = 0;
+  uint64_t refused = 0;
+  Gauge* open_gauge = nullptr;
+  Counter* accepted_total = nullptr;
+  Counter* refused_total = nullptr;
+  bool draining = false;
+  bool stopped = false;
+  UniqueFunction<void()> drained;
+};
+
+}  // namespace quorate::edge::resp
