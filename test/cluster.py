@@ -50,7 +50,8 @@ class Node:
         self.directory.mkdir(parents=True)
         self.data = pathlib.Path(data) if data else self.directory / "data"
         self.log = self.directory / "log"
-        self.http, self.raft = free_port(), free_port()
+        self.http, self.raft, self.resp = free_port(), free_port(), free_port()
+        self.environment = {}  # added to that of the test
         self.process = None
         self.paused = False
 
@@ -62,6 +63,7 @@ class Node:
         """Writes the configuration. `cluster`: the lines of its section, born or joining."""
         sections = {"": {"node": self.number, "data": str(self.data)},
                     "http": {"listen": f"127.0.0.1:{self.http}"},
+                    "resp": {"listen": f"127.0.0.1:{self.resp}"},
                     "raft": {"listen": f"{self.host}:{self.raft}"}, "cluster": cluster}
         for name, value in settings.items():
             section, _, key = name.rpartition(".")
@@ -84,6 +86,7 @@ class Node:
         if self.namespace:
             command = ["ip", "netns", "exec", self.namespace] + command
         environment = {k: v for k, v in os.environ.items() if not k.startswith("QUORATE_")}
+        environment.update(self.environment)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment,
                                             cwd=self.directory, stdin=subprocess.DEVNULL)
@@ -218,6 +221,18 @@ class Cluster:
             return f"nobody leads group {group}"
         self.wait(look, within)
         return found[0]
+
+    def wait_settled(self, within=HEALTHY_WITHIN):
+        """Until leaders have stayed where they are for longer than they pause between moves."""
+        deadline, seen, since = time.monotonic() + within, None, 0.0
+        while time.monotonic() < deadline:
+            leaders = [self.leader(group).number for group in range(1, GROUPS + 1)]
+            if leaders != seen:
+                seen, since = leaders, time.monotonic()
+            if time.monotonic() - since > 4.0 and len(set(leaders)) == len(self.nodes):
+                return self
+            time.sleep(0.2)
+        raise AssertionError(f"leaders still move: {seen}")
 
     def followers(self, group=1):
         leader = self.leader(group)

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from cluster import BINARY, Cluster, free_port
+from cluster import BINARY, Cluster, GROUPS, free_port
 
 
 def run(*arguments, stdin=None, within=60):
@@ -109,6 +109,17 @@ def test_cluster_status_names_all_nodes(shared):
     assert "3 nodes" in text
     for node in shared.nodes.values():
         assert f"127.0.0.1:{node.http}" in text
+
+
+def test_top_shows_every_node_and_what_it_does(shared):
+    ask = ["--node", f"127.0.0.1:{shared.nodes[1].http}", "--count", "1"]
+    page = run("top", *ask).stdout.decode()
+    assert "3 of 3 nodes answer" in page and page.count(" ready ") == 3
+    nodes = json.loads(run("top", *ask, "--json").stdout)["nodes"]
+    assert [node["node"] for node in nodes] == [1, 2, 3]
+    assert sum(node["leads"] for node in nodes) == GROUPS + 1
+    assert all(node["resident_bytes"] > 0 for node in nodes)
+    assert run("top", *ask, "--interval", "0").returncode == 2
 
 
 def test_cluster_transfer_moves_the_leader(shared):
@@ -218,7 +229,7 @@ def test_a_configuration_that_is_not_there_is_named(tmp_path):
 def second(shared, **changes):
     node = shared.nodes[1]
     words = {"node": "1", "data": str(node.data), "http-listen": f"127.0.0.1:{free_port()}",
-             "raft-listen": f"127.0.0.1:{free_port()}"} | changes
+             "raft-listen": f"127.0.0.1:{free_port()}", "resp-listen": ""} | changes
     return run("server", *[w for k, v in words.items() for w in (f"--{k}", v)])
 
 
