@@ -212,8 +212,8 @@ http::ClusterStatus NodeAdmin::status() {
 // A replica that is being moved here or away hears of no leader for a while; requests for its
 // group are forwarded meanwhile, so it is no reason to take the node out of service. Without the
 // map there is no telling, and without the meta group there is no map.
-bool NodeAdmin::is_member(const meta::Map* known, GroupId group) const {
-  const meta::Group* entry = known == nullptr ? nullptr : known->group(group);
+bool NodeAdmin::is_member(const meta::Map& known, GroupId group) const {
+  const meta::Group* entry = known.group(group);
   return entry == nullptr || group == meta::kMetaGroup || entry->reported.term.none() ||
          meta::names(entry->reported.members, parts_.node.id());
 }
@@ -225,7 +225,11 @@ bool NodeAdmin::ready(std::string& why) {
     return false;
   }
   const meta::Map* known = map();
-  const meta::Node* self = known == nullptr ? nullptr : known->node(parts_.node.id());
+  if (known == nullptr) {  // leaders may be elected by then, but whatever names an object is refused
+    why = "the cluster has not been born yet";
+    return false;
+  }
+  const meta::Node* self = known->node(parts_.node.id());
   if (self != nullptr && self->state == meta::NodeState::kRemoved) {
     why = "this node was removed from the cluster";
     return false;
@@ -236,7 +240,7 @@ bool NodeAdmin::ready(std::string& why) {
     return false;
   }
   for (const GroupId id : held) {
-    if (parts_.node.group(id)->raft().leader().none() && is_member(known, id)) {
+    if (parts_.node.group(id)->raft().leader().none() && is_member(*known, id)) {
       why = "group " + std::to_string(id.value()) + " has no leader";
       return false;
     }

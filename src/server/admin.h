@@ -49,7 +49,7 @@ class NodeAdmin final : public edge::http::Admin {
   // Null while this node has no copy of the meta group, or that is not bootstrapped yet.
   [[nodiscard]] const service::meta::Map* map() const { return parts_.placement.map(); }
   [[nodiscard]] NodeId leader_of(GroupId group) const;
-  [[nodiscard]] bool is_member(const service::meta::Map* known, GroupId group) const;
+  [[nodiscard]] bool is_member(const service::meta::Map& known, GroupId group) const;
   void list_nodes(edge::http::ClusterStatus& status) const;
   void list_groups(edge::http::ClusterStatus& status) const;
   void command(const service::meta::Command& command, Done done);

@@ -49,7 +49,7 @@ TEST(meta_api, answers_refusals_and_weather_come_back_as_what_they_are) {
       ++answers;
     };
   };
-  api.apply(CreateObject{ServiceId::kKv, "x", 1, ""}, expect(Code::kPreconditionFailed));
+  api.apply(CreateObject{ServiceId::kKv, "x", 1, ""}, expect(Code::kUnavailable));
   api.apply(bootstrap, expect(Code::kOk));
   api.apply(CreateObject{ServiceId::kKv, "x", 1, ""}, expect(Code::kOk));
   api.apply(CreateObject{ServiceId::kKv, "x", 1, ""}, expect(Code::kAlreadyExists));

@@ -131,7 +131,7 @@ bool list(const Table& table, const std::string& prefix, std::string_view after,
 
 Answer State::apply(const Command& command, const Moment& moment) {
   if (!topology_.bootstrapped() && !std::holds_alternative<Bootstrap>(command)) {
-    return Status(Code::kPreconditionFailed, "the cluster has not been born yet");
+    return Status(Code::kUnavailable, "the cluster has not been born yet");
   }
   return std::visit([&](const auto& typed) { return on(typed, moment.at); }, command);
 }
