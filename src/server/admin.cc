@@ -225,7 +225,7 @@ bool NodeAdmin::ready(std::string& why) {
     return false;
   }
   const meta::Map* known = map();
-  if (known == nullptr) {  // leaders may be elected by then, but whatever names an object is refused
+  if (known == nullptr) {  // leaders may be elected, but whatever names an object is refused
     why = "the cluster has not been born yet";
     return false;
   }
