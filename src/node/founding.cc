@@ -102,6 +102,7 @@ Status Node::set_suspect(GroupId id, bool suspect) {
 
 // Of replicas that a leader has brought up to date: they vote from now on, also after a restart.
 void Node::trust_recovered() {
+  clear_marks_of_gone();
   std::vector<GroupId> recovered;
   for (const GroupId id : identity_.suspects) {
     const Group* const here = group(id);
@@ -115,6 +116,14 @@ void Node::trust_recovered() {
     }
     wal_->trust(id);
   }
+}
+
+void Node::clear_marks_of_gone() {
+  std::erase_if(gone_, [this](const std::pair<GroupId, uint64_t>& gone) {
+    const auto& [id, birth] = gone;
+    const bool has_successor = group(id) != nullptr || slots_[id.value()].birth != birth;
+    return has_successor || set_suspect(id, false).ok();  // else at the next beat
+  });
 }
 
 std::optional<service::meta::Bootstrap> Node::first_map() const {

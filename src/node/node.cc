@@ -356,8 +356,9 @@ void Node::destroy_group(GroupId id) {
   // Until the removal is durable a crash brings the replica back, and it must come back as the
   // suspect that it was. So its mark goes last; a mark too many does no harm.
   wal_->flush([this, id, birth = slot.birth, alive = alive_](const Status& status) {
-    if (*alive && status.ok() && group(id) == nullptr && slots_[id.value()].birth == birth) {
-      (void)set_suspect(id, false);
+    if (*alive && status.ok()) {
+      gone_.emplace_back(id, birth);
+      clear_marks_of_gone();
     }
   });
   schedule_turn();

@@ -168,6 +168,8 @@ class Node final : public service::Proposer,
   void enter_living_cluster();
   [[nodiscard]] Status set_suspect(GroupId id, bool suspect);
   void trust_recovered();
+  // Of replicas whose removal is durable.
+  void clear_marks_of_gone();
   void found_groups();
   void found_group(GroupId id, const std::vector<NodeId>& voters);
   [[nodiscard]] raft::Options raft_options(GroupId id) const;
@@ -226,6 +228,8 @@ class Node final : public service::Proposer,
 
   std::vector<Slot> slots_;  // by group number
   uint64_t births_ = 0;
+  // Removed for good, with the birth that was removed; still marked suspect.
+  std::vector<std::pair<GroupId, uint64_t>> gone_;
   std::vector<Group*> dirty_;     // get their work() in the next turn
   std::vector<Group*> turning_;   // whose turn it is now; null where destroyed meanwhile
   std::vector<Active> active_;    // get ticks

@@ -108,6 +108,13 @@ Status Node::recover() {
   if (!identity_.established) {
     return begin_founding(opened->groups_unknown);
   }
+  // A crash came between a removal and the end of its mark. Of a log that has lost groups the mark
+  // is all that is left.
+  for (const GroupId id : identity_.suspects) {
+    if (group(id) == nullptr && !opened->groups_unknown) {
+      gone_.emplace_back(id, slots_[id.value()].birth);
+    }
+  }
   return Status::success();
 }
 
