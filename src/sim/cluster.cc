@@ -22,8 +22,7 @@ Cluster::Cluster(World& world, const Plan& plan)
   network_.set_model(plan.link);
   registry_.add(service::ServiceId::kCache, [] { return service::host<RegisterMachine>(); });
   if (plan.lock_clients != 0) {
-    registry_.add(service::ServiceId::kLock,
-                  [] { return service::host<service::lock::State>(); });
+    registry_.add(service::ServiceId::kLock, [] { return service::host<service::lock::State>(); });
     registry_.add(service::ServiceId::kKv, [] { return service::host<service::kv::State>(); });
   }
   const bool placement = plan.placement != 0;
@@ -142,8 +141,8 @@ void Cluster::enter(NodeId id, Process& process) {
     options.dead_after = Duration::seconds(2);
     options.balance_after = Duration::seconds(1);
     options.destroy_after = Duration::seconds(1);
-    process.placement = std::make_unique<node::Placement>(*process.node, *process.clock,
-                                                          *process.timer, options);
+    process.placement =
+        std::make_unique<node::Placement>(*process.node, *process.clock, *process.timer, options);
     return;
   }
   for (const NodeId peer : ids_) {
@@ -274,7 +273,12 @@ std::string Cluster::unsettled(NodeId id, const meta::Map& map) {
       return "and group " + std::to_string(group.id.value());
     }
   }
-  return node(id)->identity().suspects.empty() ? "" : "has replicas that may lack something";
+  for (const GroupId suspect : node(id)->identity().suspects) {
+    const node::Group* const here = node(id)->group(suspect);
+    return "may lack something in group " + std::to_string(suspect.value()) +
+           (here == nullptr ? ", which it does not hold" : ": " + here->raft().describe());
+  }
+  return "";
 }
 
 void Cluster::harvest(const node::Node& node) {

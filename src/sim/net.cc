@@ -70,23 +70,25 @@ void Net::try_connect(NodeId peer, uint64_t epoch) {
   const bool reachable = target != network_.listening_.end() && target->second->self_ == peer &&
                          !network_.is_cut(self_, peer) && !network_.is_cut(peer, self_);
   if (!reachable) {
-    const Duration delay = Duration::nanos(
-        network_.prng_.between(kReconnectMin.nanos(), kReconnectMax.nanos()));
+    const Duration delay =
+        Duration::nanos(network_.prng_.between(kReconnectMin.nanos(), kReconnectMax.nanos()));
     world_.after(life_, delay, [this, peer, epoch] { try_connect(peer, epoch); });
     return;
   }
   it->second.up = true;
   it->second.stalled = false;
+  it->second.target = target->second->life_;
   if (!target->second->links_.contains(self_)) {
     Net* const called = target->second;
-    world_.after(called->life_, Duration(), [called, self = self_] { called->connected_by(self); });
+    world_.after(called->life_, Duration(),
+                 [called, self = self_, life = life_] { called->connected_by(self, life); });
   }
   if (handler_ != nullptr) {
     handler_->on_link(peer, true);
   }
 }
 
-void Net::connected_by(NodeId peer) {
+void Net::connected_by(NodeId peer, LifeId life) {
   if (links_.contains(peer)) {
     return;
   }
@@ -94,6 +96,7 @@ void Net::connected_by(NodeId peer) {
   link.address = Network::address_of(peer);
   link.inbound = true;
   link.up = true;
+  link.target = life;
   link.epoch = ++epochs_;
   if (handler_ != nullptr) {
     handler_->on_link(peer, true);
@@ -162,9 +165,9 @@ void Net::transmit(NodeId peer, Link& link, std::string frame) {
   const LinkModel& model = network_.model_;
   Prng& prng = network_.prng_;
   const size_t size = frame.size();
-  link.free_at = std::max(link.free_at, world_.now()) +
-                 Duration::nanos(static_cast<int64_t>(size * 1'000'000'000 /
-                                                      model.bytes_per_second));
+  link.free_at =
+      std::max(link.free_at, world_.now()) +
+      Duration::nanos(static_cast<int64_t>(size * 1'000'000'000 / model.bytes_per_second));
   link.queued_bytes += size;
   world_.at(life_, link.free_at, [this, peer, size, epoch = link.epoch] {
     const auto it = links_.find(peer);
@@ -183,9 +186,9 @@ void Net::transmit(NodeId peer, Link& link, std::string frame) {
   }
   const bool rare = prng.chance(model.rare_ppm, 1'000'000);
   const Duration longest = rare ? model.delay_rare_max : model.delay_max;
-  Instant arrival = link.free_at + Duration::nanos(prng.between(
-                                       model.delay_min.nanos(),
-                                       std::max(model.delay_min, longest).nanos()));
+  Instant arrival =
+      link.free_at + Duration::nanos(prng.between(model.delay_min.nanos(),
+                                                  std::max(model.delay_min, longest).nanos()));
   if (prng.chance(model.reorder_ppm, 1'000'000)) {
     ++network_.stats_.reordered;
   } else {
@@ -194,23 +197,47 @@ void Net::transmit(NodeId peer, Link& link, std::string frame) {
   }
   if (prng.chance(model.duplicate_ppm, 1'000'000)) {
     ++network_.stats_.doubled;
-    deliver(peer, arrival + Duration::nanos(prng.between(0, model.delay_rare_max.nanos())), frame);
+    deliver(peer, link, arrival + Duration::nanos(prng.between(0, model.delay_rare_max.nanos())),
+            frame);
   }
-  deliver(peer, arrival, std::move(frame));
+  deliver(peer, link, arrival, std::move(frame));
 }
 
-// The event is the world's: it must find the receiver's process of that moment.
-void Net::deliver(NodeId peer, Instant when, std::string frame) {
+// The event is the world's: it must find the receiver's process of that moment. If that is another
+// one than the link was made with, which the sender did not hear of because it was cut off, the
+// frame is lost and the link reset.
+void Net::deliver(NodeId peer, const Link& link, Instant when, std::string frame) {
   Network* network = &network_;
-  world_.at(when, [network, from = self_, peer, bytes = std::move(frame)]() mutable {
+  world_.at(when, [network, from = self_, life = life_, peer, expected = link.target,
+                   epoch = link.epoch, bytes = std::move(frame)]() mutable {
     const auto it = network->listening_.find(Network::address_of(peer));
     if (it == network->listening_.end() || network->is_cut(from, peer)) {
       ++network->stats_.lost;
       return;
     }
     Net* target = it->second;
+    if (target->life_ != expected) {
+      ++network->stats_.lost;
+      network->reset(from, life, peer, epoch);
+      return;
+    }
     network->world_.at(target->life_, network->world_.now(),
                        [target, from, frame = std::move(bytes)] { target->arrive(from, frame); });
+  });
+}
+
+void Network::reset(NodeId from, LifeId life, NodeId peer, uint64_t epoch) {
+  const auto it = listening_.find(address_of(from));
+  if (it == listening_.end() || it->second->life_ != life || is_cut(peer, from)) {
+    return;
+  }
+  Net* const net = it->second;
+  world_.after(life, Duration::micros(100), [net, peer, epoch] {
+    const auto link = net->links_.find(peer);
+    if (link != net->links_.end() && link->second.epoch == epoch) {
+      net->world_.count("link_reset");
+      net->go_down(peer);
+    }
   });
 }
 

@@ -72,6 +72,9 @@ class Network {
  private:
   friend class Net;
 
+  // The link that `from` has to a process of `peer` that is no more: it hears so.
+  void reset(NodeId from, LifeId life, NodeId peer, uint64_t epoch);
+
   World& world_;
   Prng prng_;
   LinkModel model_;
@@ -100,20 +103,21 @@ class Net : public env::Net {
   struct Link {
     std::string address;
     bool up = false;
-    bool stalled = false;         // cut, and the transport's patience is running
-    bool inbound = false;         // made by the peer alone: never remade from here
-    uint64_t epoch = 0;           // grows when the link goes down: frames of before are lost
+    bool stalled = false;  // cut, and the transport's patience is running
+    bool inbound = false;  // made by the peer alone: never remade from here
+    uint64_t epoch = 0;    // grows when the link goes down: frames of before are lost
+    LifeId target{};       // the process at the other end: one that follows it resets the link
     size_t queued_bytes = 0;
-    Instant free_at;              // when the last byte queued so far will have left
+    Instant free_at;  // when the last byte queued so far will have left
     Instant last_arrival;
   };
 
   void try_connect(NodeId peer, uint64_t epoch);
-  void connected_by(NodeId peer);
+  void connected_by(NodeId peer, LifeId life);
   void stall(NodeId peer, Link& link);
   void go_down(NodeId peer);
   void transmit(NodeId peer, Link& link, std::string frame);
-  void deliver(NodeId peer, Instant when, std::string frame);
+  void deliver(NodeId peer, const Link& link, Instant when, std::string frame);
   void arrive(NodeId from, const std::string& frame);
 
   Network& network_;

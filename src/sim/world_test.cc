@@ -179,6 +179,29 @@ TEST(net, the_end_of_a_process_breaks_the_links_of_its_peers) {
   EXPECT_EQ(pair.ear_a.heard, "+2 -2 ");
 }
 
+// Or else the new process hears the old one's peers and, knowing nobody, cannot answer them.
+TEST(net, a_link_to_a_process_that_ended_unseen_is_reset_and_made_anew) {
+  Pair pair(3);
+  pair.network.cut(NodeId(1), NodeId(2));
+  pair.network.cut(NodeId(2), NodeId(1));
+  pair.world.end_life(pair.life_b);
+  pair.b.reset();
+  pair.network.heal_all();
+  pair.life_b = pair.world.begin_life();
+  pair.b = std::make_unique<Net>(pair.network, NodeId(2), pair.life_b);
+  Ear ear;
+  pair.b->set_handler(&ear);
+  EXPECT_TRUE(pair.a->send(NodeId(2), "to the one before"));
+  pair.run(Duration::seconds(1));
+  EXPECT_EQ(pair.ear_a.heard, "+2 -2 +2 ");
+  EXPECT_EQ(ear.heard, "+1 ");
+  EXPECT_TRUE(pair.a->send(NodeId(2), "x"));
+  EXPECT_TRUE(pair.b->send(NodeId(1), "y"));
+  pair.run(Duration::seconds(1));
+  EXPECT_EQ(pair.ear_a.heard, "+2 -2 +2 2:y ");
+  EXPECT_EQ(ear.heard, "+1 1:x ");
+}
+
 TEST(net, a_full_queue_refuses) {
   Pair pair(3);
   LinkModel model;
