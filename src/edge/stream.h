@@ -27,7 +27,9 @@ class Stream {
   using Done = UniqueFunction<void(const IoError&, size_t)>;
   virtual ~Stream() = default;
 
-  // Before the first read or write; for a plain stream it succeeds at once.
+  // Before the first read or write; for a plain stream it succeeds at once. Of a peer that begins
+  // in the clear where TLS is spoken it tells is_in_the_clear(): then the owner may say so, in the
+  // clear, and has to close; whatever the peer sent is not to be taken.
   virtual void handshake(UniqueFunction<void(const IoError&)> done) = 0;
   virtual void read_some(boost::asio::mutable_buffer into, Done done) = 0;
   // Writes all of it. The bytes must stay as they are until `done` has run.
@@ -44,6 +46,8 @@ class Stream {
   // "address:port" of the other side, for logs.
   [[nodiscard]] virtual std::string peer() const = 0;
 };
+
+[[nodiscard]] bool is_in_the_clear(const IoError& error);
 
 class Poller;
 

@@ -42,7 +42,10 @@ void Connection::enter(Phase phase, Duration allowed) {
 void Connection::start(bool refuse) {
   enter(Phase::kHandshake, shared_->options.header_timeout);
   stream_->handshake([self = shared_from_this(), refuse](const IoError& error) {
-    if (error || self->phase_ != Phase::kHandshake) {
+    if (is_in_the_clear(error) && self->phase_ == Phase::kHandshake) {
+      self->fail(400, Code::kInvalidArgument,
+                 "this port speaks TLS: ask for https:// (quorate: --tls-authority FILE)");
+    } else if (error || self->phase_ != Phase::kHandshake) {
       self->close();
     } else if (refuse) {
       self->fail(503, Code::kResourceExhausted,
@@ -93,8 +96,9 @@ bool Connection::parse() {
         boost::asio::const_buffer(input_.data() + input_begin_, input_end_ - input_begin_), error);
     input_begin_ += used;
     if (error == beast::error::header_limit) {
-      fail(431, Code::kTooLarge, "the request line and headers are over " +
-                                     std::to_string(shared_->options.header_bytes_max) + " bytes");
+      fail(431, Code::kTooLarge,
+           "the request line and headers are over " +
+               std::to_string(shared_->options.header_bytes_max) + " bytes");
       return false;
     }
     if (error == beast::error::body_limit) {
@@ -235,8 +239,8 @@ void Connection::enter_gate(const std::shared_ptr<LiveExchange>& exchange) {
 // What the audit log tells of: changes of the cluster itself, and whoever was turned away.
 void Connection::note(const LiveExchange& exchange, int status) {
   const bool turned_away = status == 401 || status == 403;
-  const bool concerns = exchange.route() != nullptr &&
-                        exchange.route()->text.access == Access::kAdmin;
+  const bool concerns =
+      exchange.route() != nullptr && exchange.route()->text.access == Access::kAdmin;
   const Request& request = exchange.request();
   const bool changes = concerns && request.method != Method::kGet;
   if (shared_->options.gate == nullptr || !(turned_away || changes)) {
@@ -266,8 +270,8 @@ void Connection::make_room() {
   std::memmove(input_.data(), input_.data() + input_begin_, input_end_ - input_begin_);
   input_end_ -= input_begin_;
   input_begin_ = 0;
-  const size_t most = std::max(shared_->options.header_bytes_max + kInputBytesIdle,
-                               kInputBytesBody);
+  const size_t most =
+      std::max(shared_->options.header_bytes_max + kInputBytesIdle, kInputBytesBody);
   if (input_end_ == input_.size() && input_.size() < most) {
     input_.resize(std::min(input_.size() * 2, most));
   }

@@ -131,6 +131,24 @@ TEST_F(HttpsServer, lets_in_only_clients_of_its_authority_if_it_has_one) {
   EXPECT_FALSE(fetch(port, false).starts_with("HTTP/1.1"));
 }
 
+// And not left to wait for a handshake that the client knows nothing of.
+TEST_F(HttpsServer, a_client_that_speaks_no_tls_hears_so_in_the_clear_and_nothing_else) {
+  const uint16_t port = start();
+  for (const char* asked : {"GET /secret HTTP/1.1\r\nHost: a\r\n\r\n", "*1\r\n$4\r\nPING\r\n"}) {
+    asio::io_context io;
+    tcp::socket socket(io);
+    socket.connect({asio::ip::address_v4::loopback(), port});
+    asio::write(socket, asio::buffer(std::string(asked)));
+    std::string answer;
+    boost::system::error_code error;
+    asio::read(socket, asio::dynamic_buffer(answer), error);
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 400 ")) << answer;
+    EXPECT_NE(answer.find("this port speaks TLS"), std::string::npos) << answer;
+    EXPECT_EQ(answer.find("sss"), std::string::npos) << "nothing is served in the clear";
+  }
+  EXPECT_TRUE(fetch(port, false).starts_with("HTTP/1.1 200 OK")) << "others are served";
+}
+
 TEST_F(HttpsServer, says_which_file_is_wrong) {
   const TlsFiles wrong[] = {{directory_ + "/none.pem", key_, ""},
                             {certificate_, "", ""},

@@ -45,13 +45,16 @@ void Connection::start(bool refuse) {
   deadline_ = since_ + kHandshakeTimeout;
   session_ = shared_->make_session(*this);
   stream_->handshake([self = shared_from_this(), refuse](const IoError& error) {
-    if (error || self->phase_ != Phase::kHandshake) {
+    const bool clear = is_in_the_clear(error);
+    if ((error && !clear) || self->phase_ != Phase::kHandshake) {
       self->close();
       return;
     }
     self->phase_ = Phase::kOpen;
     self->deadline_ = Instant::never();
-    if (refuse) {
+    if (clear) {
+      self->fail("ERR this port speaks TLS");
+    } else if (refuse) {
       self->fail("ERR max number of clients reached");
     } else {
       self->read();
