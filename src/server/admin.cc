@@ -224,6 +224,10 @@ bool NodeAdmin::ready(std::string& why) {
     why = "the log failed: " + parts_.node.failure().message();
     return false;
   }
+  if (stopping_) {
+    why = "the node is stopping";
+    return false;
+  }
   const meta::Map* known = map();
   if (known == nullptr) {  // leaders may be elected, but whatever names an object is refused
     why = "the cluster has not been born yet";

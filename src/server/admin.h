@@ -38,6 +38,8 @@ class NodeAdmin final : public edge::http::Admin {
   [[nodiscard]] bool ready(std::string& why) override;
   [[nodiscard]] std::string metrics_text() override;
   [[nodiscard]] std::string leader_http(GroupId group) override;
+  // From now on the node is not ready, so that balancers send nobody new while it hands over.
+  void begin_stop() { stopping_ = true; }
 
   void add_node(const edge::http::NodeRequest& request, Done done) override;
   void remove_node(NodeId node, bool force, Done done) override;
@@ -58,6 +60,7 @@ class NodeAdmin final : public edge::http::Admin {
 
   Parts parts_;
   const Instant begun_;
+  bool stopping_ = false;
   std::set<std::string> keyspaces_;  // of which something was told
 };
 

@@ -252,11 +252,11 @@ Status Assembly::open_resp() {
 void Assembly::watch() {
   std::string why;
   const bool ready = admin_->ready(why);
-  if (ready != ready_) {
+  if (ready != ready_ && !stopping_) {  // that it stops is said once
     ready_ = ready;
     if (ready) {
       log_.info("ready", {{"node", config_.node}, {"leads", node_->led_groups()}});
-    } else if (!stopping_) {
+    } else {
       log_.warning("unready", {{"node", config_.node}, {"why", why}});
     }
   }
@@ -270,6 +270,7 @@ void Assembly::stop() {
     return;
   }
   stopping_ = true;
+  admin_->begin_stop();
   log_.info("stop", {{"leads", node_->led_groups()}});
   const Instant now = clock_.now();
   const Instant deadline = now + config_.stop_timeout;
