@@ -81,14 +81,13 @@ std::string summary(const json::object& status) {
     }
   }
   const std::string ready = text_at(status, "ready");
-  std::string text = "cluster " + text_at(status, "cluster") + ": " +
-                     std::to_string(members) + " nodes, " +
-                     std::to_string(led) + " of " + std::to_string(groups.size()) +
-                     " groups have a leader";
+  std::string text = "cluster " + text_at(status, "cluster") + ": " + std::to_string(members) +
+                     (members == 1 ? " node, " : " nodes, ") + std::to_string(led) + " of " +
+                     std::to_string(groups.size()) + " groups have a leader";
   text += ", " + text_at(status, "replication") + " replicas each\n";
   text += "asked node " + text_at(status, "node") + " (" + text_at(status, "version") + ", up " +
-          duration(number_at(status, "uptime_seconds")) + "): " +
-          (ready == "yes" ? "ready" : "NOT READY, " + text_at(status, "ready_why")) +
+          duration(number_at(status, "uptime_seconds")) +
+          "): " + (ready == "yes" ? "ready" : "NOT READY, " + text_at(status, "ready_why")) +
           "; followers of its groups are at most " + std::to_string(lag) + " entries behind\n";
   return text;
 }
@@ -115,11 +114,12 @@ std::string groups_table(const json::object& status) {
   for (const json::object& group : objects_at(status, "groups")) {
     const bool meta = number_at(group, "id") == 0;
     rows.push_back({text_at(group, "id"),
-                    meta ? "meta" : text_at(group, "slot_begin") + "-" +
-                                        std::to_string(number_at(group, "slot_end") - 1),
-                    text_at(group, "leader"), text_at(group, "term"),
-                    numbers_at(group, "voters"), numbers_at(group, "learners"),
-                    text_at(group, "role"), text_at(group, "commit"), text_at(group, "applied"),
+                    meta ? "meta"
+                         : text_at(group, "slot_begin") + "-" +
+                               std::to_string(number_at(group, "slot_end") - 1),
+                    text_at(group, "leader"), text_at(group, "term"), numbers_at(group, "voters"),
+                    numbers_at(group, "learners"), text_at(group, "role"), text_at(group, "commit"),
+                    text_at(group, "applied"),
                     std::to_string(number_at(group, "memory_bytes") / 1024) + " KiB"});
   }
   return table(rows);

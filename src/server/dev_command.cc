@@ -27,13 +27,16 @@ namespace {
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 constexpr std::string_view kDevHelp =
-    R"(quorate dev [--nodes N] [--dir DIR] [--fresh] [--verbose] [-- --KEY VALUE...]
+    R"(quorate dev [--nodes N] [--dir DIR] [--port-offset N] [--fresh] [--verbose]
+            [-- --KEY VALUE...]
 
 Runs a cluster of N nodes (1 to 9; 3) on this machine, reachable from this machine only and open
 to all of its users. Ctrl-C stops it; its data stays in DIR (data/dev) for the next time.
 
   --nodes N    how many nodes; fixed when the data directory is new
   --dir DIR    where each node keeps its directory
+  --port-offset N
+               added to each port, 10 for example, for a cluster beside another one
   --fresh      forget what an earlier run has left there
   --verbose    all log lines, as the nodes write them
   --           what follows goes to every node, as to 'quorate server'
@@ -41,23 +44,33 @@ to all of its users. Ctrl-C stops it; its data stays in DIR (data/dev) for the n
 Node n serves HTTP on 127.0.0.1:800n, Redis clients on 127.0.0.1:700n, and speaks to its
 peers on 127.0.0.1:900n.
 Kill one with 'kill -9' to see the others go on; it is started again after two seconds.
+
+  quorate dev --nodes 1
+  quorate dev --port-offset 10 --dir /tmp/second       HTTP on 8011 to 8013
+  quorate certs node 1 2 3 --dir certs && quorate dev -- --tls-directory certs
 )";
 
 struct DevOptions {
   int nodes = 3;
+  int port_offset = 0;
   std::string directory = "data/dev";
   bool fresh = false;
   bool verbose = false;
   Words passed;
 };
 
+constexpr int kHttpPort = 8000;
+constexpr int kRespPort = 7000;
+constexpr int kRaftPort = 9000;
+constexpr int kPortOffsetMax = 50'000;
+
 struct Child {
   explicit Child(int n) : number(n) {}
 
   int number = 0;
   pid_t pid = 0;
-  int output = -1;              // the reading end of its log
-  std::string partial;          // a line that has no end yet
+  int output = -1;      // the reading end of its log
+  std::string partial;  // a line that has no end yet
   bool ready = false;
   std::optional<SteadyTime> restart_at;
 };
@@ -65,22 +78,30 @@ struct Child {
 volatile sig_atomic_t interrupts = 0;
 void on_interrupt(int) { interrupts = interrupts + 1; }
 
+Status read_number(const std::string& flag, const std::string& text, std::pair<int, int> range,
+                   int& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < range.first ||
+      number > range.second) {
+    return Status(Code::kInvalidArgument, flag + " must be a number from " +
+                                              std::to_string(range.first) + " to " +
+                                              std::to_string(range.second));
+  }
+  return Status::success();
+}
+
 Result<DevOptions> parse(const Words& words) {
   DevOptions options;
   for (size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
-    const bool takes_value = word == "--nodes" || word == "--dir";
+    const bool takes_value = word == "--nodes" || word == "--dir" || word == "--port-offset";
     if (takes_value && i + 1 == words.size()) {
       return Status(Code::kInvalidArgument, word + " needs a value");
     }
     if (word == "--nodes") {
-      const std::string& text = words[++i];
-      const auto [end, error] =
-          std::from_chars(text.data(), text.data() + text.size(), options.nodes);
-      if (error != std::errc() || end != text.data() + text.size() || options.nodes < 1 ||
-          options.nodes > 9) {
-        return Status(Code::kInvalidArgument, "--nodes must be a number from 1 to 9");
-      }
+      RETURN_IF_ERROR(read_number(word, words[++i], {1, 9}, options.nodes));
+    } else if (word == "--port-offset") {
+      RETURN_IF_ERROR(read_number(word, words[++i], {0, kPortOffsetMax}, options.port_offset));
     } else if (word == "--dir") {
       options.directory = words[++i];
     } else if (word == "--fresh") {
@@ -98,23 +119,31 @@ Result<DevOptions> parse(const Words& words) {
 }
 
 Words arguments_of(int number, const DevOptions& options) {
+  const auto at = [&options](int base, int n) {
+    return "127.0.0.1:" + std::to_string(base + options.port_offset + n);
+  };
   std::string nodes;
   for (int n = 1; n <= options.nodes; ++n) {
-    const std::string digit = std::to_string(n);
-    nodes += (n == 1 ? "" : ",") + digit + "=127.0.0.1:900" + digit + ",http=127.0.0.1:800" + digit;
+    nodes += (n == 1 ? "" : ",") + std::to_string(n) + "=" + at(kRaftPort, n) +
+             ",http=" + at(kHttpPort, n);
   }
   const std::string digit = std::to_string(number);
-  Words words = {"quorate", "server", "--node", digit, "--data",
-                 options.directory + "/node" + digit, "--http-listen", "127.0.0.1:800" + digit,
-                 "--resp-listen", "127.0.0.1:700" + digit,
-                 "--raft-listen", "127.0.0.1:900" + digit, "--cluster-nodes", nodes};
+  Words words = {"quorate",         "server",
+                 "--node",          digit,
+                 "--data",          options.directory + "/node" + digit,
+                 "--http-listen",   at(kHttpPort, number),
+                 "--resp-listen",   at(kRespPort, number),
+                 "--raft-listen",   at(kRaftPort, number),
+                 "--cluster-nodes", nodes};
   words.insert(words.end(), options.passed.begin(), options.passed.end());
   return words;
 }
 
 class Cluster {
  public:
-  explicit Cluster(DevOptions options) : options_(std::move(options)) {
+  // `config`: of any of the nodes, for what they have in common.
+  Cluster(DevOptions options, Config config)
+      : options_(std::move(options)), config_(std::move(config)) {
     colours_ = isatty(STDOUT_FILENO) == 1;
     for (int n = 1; n <= options_.nodes; ++n) {
       children_.emplace_back(n);
@@ -126,8 +155,8 @@ class Cluster {
       start(child);
     }
     while (std::any_of(children_.begin(), children_.end(), [](const Child& child) {
-             return child.pid != 0 || child.restart_at.has_value();
-           })) {
+      return child.pid != 0 || child.restart_at.has_value();
+    })) {
       pump();
       reap();
       if (interrupts > signals_sent_) {
@@ -210,9 +239,9 @@ class Cluster {
 
   // "2026-01-31T12:00:00.123456Z info  ready node=1" -> "node1 | 12:00:00.123 info  ready node=1"
   void show(Child& child, std::string_view line) {
-    static constexpr std::string_view kColours[] = {"\033[36m", "\033[32m", "\033[33m", "\033[35m",
-                                                    "\033[34m", "\033[96m", "\033[92m", "\033[93m",
-                                                    "\033[95m"};
+    static constexpr std::string_view kColours[] = {"\033[36m", "\033[32m", "\033[33m",
+                                                    "\033[35m", "\033[34m", "\033[96m",
+                                                    "\033[92m", "\033[93m", "\033[95m"};
     const bool stamped = line.size() > 28 && line[10] == 'T' && line[26] == 'Z';
     std::string text(options_.verbose || !stamped ? line : line.substr(28));
     if (stamped && !options_.verbose) {
@@ -220,8 +249,8 @@ class Cluster {
     }
     const std::string name = "node" + std::to_string(child.number);
     if (colours_) {
-      const bool loud = text.find(" warn ") != std::string::npos ||
-                        text.find(" error ") != std::string::npos;
+      const bool loud =
+          text.find(" warn ") != std::string::npos || text.find(" error ") != std::string::npos;
       std::cout << kColours[child.number - 1] << name << " |\033[0m "
                 << (loud ? "\033[1m" + text + "\033[0m" : text) << "\n";
     } else {
@@ -291,25 +320,54 @@ class Cluster {
       return;
     }
     welcomed_ = true;
-    const std::string last = std::to_string(options_.nodes);
-    say("ready: " + last + (options_.nodes == 1 ? " node" : " nodes") +
-        ". Open on this machine to all its users; no other machine can reach it.");
-    std::cout << "\n  HTTP        http://127.0.0.1:8001/docs" +
-                     (options_.nodes == 1 ? "" : "  (nodes 1-" + last + ": ports 8001-800" + last +
-                                                     ")") +
-                     "\n  Redis       redis-cli -p 7001" +
-                     (options_.nodes == 1 ? "" : "  (nodes 1-" + last + ": ports 7001-700" + last +
-                                                     ")") +
-                     "\n  status      quorate cluster status"
-                     "\n  write       quorate kv put greeting hello"
-                     "\n  read        quorate kv get greeting"
-                     "\n  by hand     curl -X PUT -d hello http://127.0.0.1:8001/v1/kv/greeting"
-                     "\n  data        " +
-                     options_.directory + "\n  stop        ctrl-C\n\n";
+    say("ready: " + std::to_string(options_.nodes) + (options_.nodes == 1 ? " node" : " nodes") +
+        ". " +
+        (config_.access_control ? "Users and tokens of the cluster get in"
+                                : "Open on this machine to all its users") +
+        "; no other machine can reach it.");
+    const std::string where = port(kHttpPort, 1);
+    const std::string url = (config_.tls() ? "https://127.0.0.1:" : "http://127.0.0.1:") + where;
+    std::cout << "\n  HTTP        " << url << "/docs" << ports(kHttpPort)
+              << "\n  Redis       redis-cli -p " << port(kRespPort, 1) << of_redis()
+              << ports(kRespPort) << "\n  status      quorate cluster status" << of_quorate()
+              << "\n  write       quorate kv put greeting hello" << of_quorate()
+              << "\n  read        quorate kv get greeting" << of_quorate()
+              << "\n  by hand     curl " << of_curl() << "-X PUT -d hello " << url
+              << "/v1/kv/greeting"
+              << "\n  data        " << options_.directory << "\n  stop        ctrl-C\n\n";
     std::cout.flush();
   }
 
+  // ---- what a person types to reach the nodes ---------------------------------------------------
+
+  [[nodiscard]] std::string port(int base, int number) const {
+    return std::to_string(base + options_.port_offset + number);
+  }
+  [[nodiscard]] std::string ports(int base) const {
+    const std::string last = std::to_string(options_.nodes);
+    return options_.nodes == 1 ? ""
+                               : "  (nodes 1-" + last + ": ports " + port(base, 1) + "-" +
+                                     port(base, options_.nodes) + ")";
+  }
+  [[nodiscard]] bool shows_certificate() const { return config_.tls_clients == "required"; }
+  [[nodiscard]] std::string of_quorate() const {
+    std::string flags = options_.port_offset == 0 ? "" : " --node 127.0.0.1:" + port(kHttpPort, 1);
+    flags += config_.tls() ? " --tls-authority " + config_.tls_authority : "";
+    flags += shows_certificate() ? " --tls-certificate FILE --tls-key FILE" : "";
+    return flags + (config_.access_control ? " --token @FILE" : "");
+  }
+  [[nodiscard]] std::string of_redis() const {
+    return (config_.tls() ? " --tls --cacert " + config_.tls_authority : std::string()) +
+           (shows_certificate() ? " --cert FILE --key FILE" : "");
+  }
+  [[nodiscard]] std::string of_curl() const {
+    return (config_.tls() ? "--cacert " + config_.tls_authority + " " : std::string()) +
+           (shows_certificate() ? "--cert FILE --key FILE " : "") +
+           (config_.access_control ? "-H 'Authorization: Bearer TOKEN' " : "");
+  }
+
   const DevOptions options_;
+  const Config config_;
   std::vector<Child> children_;
   int signals_sent_ = 0;
   bool colours_ = false;
@@ -329,6 +387,15 @@ int dev_main(const Words& words) {
     std::cerr << "quorate: " << options.status().message() << "\n";
     return 2;
   }
+  Words words_of_first = arguments_of(1, *options);
+  words_of_first.erase(words_of_first.begin(), words_of_first.begin() + 2);
+  const Result<ConfigSources> sources = read_sources(std::move(words_of_first));
+  const Result<Config> config =
+      sources.ok() ? load_config(*sources) : Result<Config>(sources.status());
+  if (!config.ok()) {
+    std::cerr << "quorate: " << config.status().message() << "\n";
+    return 2;
+  }
   std::error_code error;
   for (int n = 1; n <= options->nodes; ++n) {
     const std::string directory = options->directory + "/node" + std::to_string(n);
@@ -345,7 +412,7 @@ int dev_main(const Words& words) {
   action.sa_handler = on_interrupt;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-  return Cluster(std::move(*options)).run();
+  return Cluster(std::move(*options), *config).run();
 }
 
 }  // namespace quorate::server
