@@ -3,6 +3,8 @@
 import http.client
 import json
 import socket
+import time
+import uuid
 
 
 class NotSent(Exception):
@@ -72,6 +74,21 @@ class Client:
         if response.will_close:
             self.close()
         return answer
+
+    def insist(self, method, path, body=None, within=60.0):
+        """As an application calls: again, under one Idempotency-Key, for as long as the answer (or
+        that there is none) says that another try may help. The answer that ended it."""
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        deadline = time.monotonic() + within
+        while True:
+            try:
+                answer = self.call(method, path, body, headers)
+                if answer.ok or answer.retry == "no" or time.monotonic() > deadline:
+                    return answer
+            except (NotSent, Lost):
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.05)
 
     def get(self, path, headers=None):
         return self.call("GET", path, headers=headers)

@@ -250,8 +250,26 @@ class Cluster:
         """Every node is up and ready; all agree on members and leaders; all replicas are equal."""
         self.wait(lambda: self.complaint(voters), within)
 
-    def complaint(self, voters=None):
-        """What is wrong with the cluster now, or ""."""
+    def wait_caught_up(self, within=HEALTHY_WITHIN):
+        """As wait_healthy, for a cluster that clients write to: then no look at its nodes, one
+        after the other, finds them at the same entry. Once all is well otherwise, each replica has
+        to come to the newest entry that any of them had then, however fast the clients and however
+        slow the looks."""
+        goal = {}
+
+        def look():
+            reached = {}
+            if found := self.complaint(reached=reached):
+                return found
+            for group, each in reached.items():
+                goal.setdefault(group, max(each))
+            late = {group: each for group, each in reached.items() if min(each) < goal[group]}
+            return f"replicas are behind: {late}, wanted {goal}" if late else ""
+        self.wait(look, within)
+
+    def complaint(self, voters=None, reached=None):
+        """What is wrong with the cluster now, or "". Given `reached`, it takes what each replica of
+        each group has applied, and replicas need not be equal: only those at one entry are."""
         statuses = {}
         for node in self.running():
             status = node.status()
@@ -268,6 +286,8 @@ class Cluster:
         for group in range(len(next(iter(statuses.values()))["groups"])):
             if found := _group_complaint(group, statuses, voters):
                 return f"group {group}: {found}"
+            if found := _state_complaint(group, statuses, reached):
+                return f"group {group}: {found}"
         return ""
 
 
@@ -275,9 +295,12 @@ def _group(status, group):
     return next((g for g in status["groups"] if g["id"] == group), None) if status else None
 
 
+def _replicas(group, statuses):
+    return {n: row for n, status in statuses.items() if "role" in (row := _group(status, group))}
+
+
 def _group_complaint(group, statuses, voters):
-    replicas = {n: row for n, status in statuses.items()
-                if "role" in (row := _group(status, group))}
+    replicas = _replicas(group, statuses)
     leaders = [n for n, row in replicas.items() if row["role"] == "leader"]
     if len(leaders) != 1:
         return f"leaders are {leaders}"
@@ -294,8 +317,17 @@ def _group_complaint(group, statuses, voters):
                 f"replicas are on {sorted(replicas)}")
     if group != 0 and members["learners"]:
         return f"{members['learners']} still learn"
-    applied = {row["applied"] for row in replicas.values()}
-    digests = {row["digest"] for row in replicas.values()}
-    if len(applied) > 1:
-        return f"applied {sorted(applied)}"
-    return f"equal index, unequal state: {replicas}" if len(digests) > 1 else ""
+    return ""
+
+
+def _state_complaint(group, statuses, reached):
+    replicas = _replicas(group, statuses)
+    digests = {}
+    for row in replicas.values():
+        digests.setdefault(row["applied"], set()).add(row["digest"])
+    if any(len(each) > 1 for each in digests.values()):
+        return f"equal index, unequal state: {replicas}"
+    if reached is not None:
+        reached[group] = [row["applied"] for row in replicas.values()]
+        return ""
+    return f"applied {sorted(digests)}" if len(digests) > 1 else ""

@@ -258,7 +258,7 @@ def test_ends_may_be_as_far_away_as_they_were(source, directory, tmp_path):
     with http_to(source) as http:
         write(http, "PUT", "/v1/kv/lasts", content=b"1")
         catch_up(source, archive)
-        write(http, "PUT", "/v1/kv/ends?ttl=2s", content=b"1")
+        write(http, "PUT", "/v1/kv/ends?ttl=4s", content=b"1")
         at, _ = moment(source)
         catch_up(source, archive)
         wait_for(lambda: http.get("/v1/kv/ends").status_code == 404)

@@ -2,6 +2,7 @@
 """A disk that is full: the node that has it fails, and says so; the others go on; and with room
 again it comes back.
 """
+import itertools
 import os
 import pathlib
 import subprocess
@@ -51,11 +52,15 @@ def test_a_node_with_a_full_disk_comes_back_when_there_is_room(directory, small_
         with Load(cluster) as load:
             load.wait_acknowledged(20)
             ballast = fill(small_disk)
-            client = cluster.nodes[1].client(20)
-            for i in range(12):  # more than the log's own reserve
-                client.put(f"/v1/kv/large-{i}?timeout=5s", bytes(1 << 20))
+            client = cluster.nodes[1].client(60)
+
+            numbers = itertools.count()
+
+            def beyond_the_reserve_of_the_log():
+                client.put(f"/v1/kv/large-{next(numbers)}?timeout=5s", bytes(1 << 20))
+                return "node 3 says that all is well" if node.ready() else ""
+            cluster.wait(beyond_the_reserve_of_the_log)
             client.close()
-            cluster.wait(lambda: "node 3 says that all is well" if node.ready() else "")
             load.wait_acknowledged(50)  # the others go on
             ballast.unlink()
             node.kill()

@@ -25,6 +25,10 @@ def shared(tmp_path_factory):
         yield made.start().wait_settled()
 
 
+# A wait that is told to end ends; a busy machine may add this. Calls give up after 30 s.
+SOON = 20
+
+
 def nodes_of(cluster):
     return [f"127.0.0.1:{node.http}" for node in cluster.nodes.values()]
 
@@ -148,24 +152,25 @@ def test_a_waiter_at_any_node_is_granted_when_the_holder_releases(shared):
 
 def test_a_client_that_hangs_up_waits_no_more(shared):
     first, second, _ = shared.nodes.values()
-    assert post(first, "/v1/locks/hung/acquire", {"owner": "a"}).ok
+    assert post(first, "/v1/locks/hung/acquire", {"owner": "a", "lease": "5m"}).ok
     impatient = Client(second.http, 0.5)
     with pytest.raises(Exception):
         impatient.call("POST", "/v1/locks/hung/acquire", json.dumps({"owner": "b", "wait": "60s"}))
     shared.wait(lambda: "" if Client(first.http).get("/v1/locks/hung").json()["waiter_count"] == 0
-                else "the wait goes on", within=10)
+                else "the wait goes on", within=50)  # and not as long as it was to wait
     post(first, "/v1/locks/hung/release", {"owner": "a"})
 
 
 def test_the_calls_of_older_services(shared):
     first, second, _ = shared.nodes.values()
     for client in ("c1", "c2"):
-        body = {"resource": "r", "client_id": client, "mode": "shared", "timeout": 5}
+        body = {"resource": "r", "client_id": client, "mode": "shared", "timeout": 5,
+                "lease": "5m"}
         assert post(first, "/lock", body).ok
     begun = time.monotonic()
     refused = post(second, "/lock", {"resource": "r", "client_id": "c3", "mode": "exclusive",
                                      "timeout": 1})
-    assert refused.status == 504 and 0.9 < time.monotonic() - begun < 5
+    assert refused.status == 504 and 0.9 < time.monotonic() - begun < SOON
     for client in ("c1", "c2"):
         assert post(second, "/unlock", {"resource": "r", "client_id": client}).ok
     assert post(second, "/unlock", {"resource": "r", "client_id": "c1"}).status == 404
@@ -176,8 +181,7 @@ def test_a_watch_tells_who_holds_a_lock(shared):
     process = subprocess.Popen([BINARY, "lock", "watch", "w/", "--json", "--count", "3", "--node",
                                 f"127.0.0.1:{first.http}"], stdout=subprocess.PIPE, text=True)
     try:
-        time.sleep(0.5)
-        assert post(second, "/v1/locks/w/x/acquire", {"owner": "me"}).ok
+        assert post(second, "/v1/locks/w/x/acquire", {"owner": "me", "lease": "5m"}).ok
         assert json.loads(process.stdout.readline())["owner"] == "me"
         waiting = threading.Thread(target=lambda: post(
             second, "/v1/locks/w/x/acquire", {"owner": "you", "wait": "20s"}))
@@ -225,11 +229,11 @@ def test_lock_commands(shared):
     node, other, _ = shared.nodes.values()
     a = redis.Redis(port=node.resp, decode_responses=True, socket_timeout=30)
     b = redis.Redis(port=other.resp, decode_responses=True, socket_timeout=30)
-    token = a.execute_command("LOCK.ACQUIRE", "resp", "EXCLUSIVE", "a", "LEASE", 10_000)
+    token = a.execute_command("LOCK.ACQUIRE", "resp", "EXCLUSIVE", "a", "LEASE", 300_000)
     assert b.execute_command("LOCK.ACQUIRE", "resp", "EXCLUSIVE", "b") is None
     begun = time.monotonic()
     assert b.execute_command("LOCK.ACQUIRE", "resp", "SHARED", "b", "WAIT", 300) is None
-    assert 0.25 < time.monotonic() - begun < 5
+    assert 0.25 < time.monotonic() - begun < SOON
     old = redis.Redis(port=node.resp, decode_responses=True, socket_timeout=30, protocol=2)
     info = old.execute_command("LOCK.INFO", "resp")
     assert info[info.index("holder_count") + 1] == 1
@@ -251,13 +255,13 @@ def test_lock_commands(shared):
 def test_a_peer_that_hangs_up_waits_no_more(shared):
     node = shared.nodes[1]
     a = redis.Redis(port=node.resp, decode_responses=True, socket_timeout=30)
-    a.execute_command("LOCK.ACQUIRE", "left", "EXCLUSIVE", "a")
+    a.execute_command("LOCK.ACQUIRE", "left", "EXCLUSIVE", "a", "LEASE", 300_000)
     impatient = redis.Redis(port=node.resp, socket_timeout=0.5, retry=None)
     with pytest.raises(redis.exceptions.TimeoutError):
         impatient.execute_command("LOCK.ACQUIRE", "left", "EXCLUSIVE", "b", "WAIT", 60_000)
     impatient.close()
     shared.wait(lambda: "" if Client(node.http).get("/v1/locks/left").json()["waiter_count"] == 0
-                else "the wait goes on", within=10)
+                else "the wait goes on", within=50)  # and not as long as it was to wait
     a.execute_command("LOCK.CLOSE", "a")
 
 
@@ -268,7 +272,7 @@ def test_the_lock_of_redis_py_works_unchanged(shared):
 
     def work(client):
         for _ in range(10):
-            with client.lock("{py}lock", timeout=20, blocking_timeout=30, sleep=0.005):
+            with client.lock("{py}lock", timeout=60, blocking_timeout=60, sleep=0.005):
                 inside.append(1)
                 most[0] = max(most[0], len(inside))
                 turns[0] += 1
@@ -277,12 +281,12 @@ def test_the_lock_of_redis_py_works_unchanged(shared):
     in_threads([lambda client=client: work(client) for client in clients])
     assert (most[0], turns[0]) == (1, 30)
 
-    one = clients[0].lock("{py}one", timeout=5)
+    one = clients[0].lock("{py}one", timeout=200)
     assert one.acquire(blocking=False)
-    assert not clients[1].lock("{py}one", timeout=5).acquire(blocking=False)
-    assert one.extend(5) and 5_000 < clients[0].pttl("{py}one") <= 10_000
-    assert one.extend(3, replace_ttl=True) and clients[0].pttl("{py}one") <= 3_000
-    assert one.reacquire() and 3_000 < clients[0].pttl("{py}one") <= 5_000
+    assert not clients[1].lock("{py}one", timeout=200).acquire(blocking=False)
+    assert one.extend(200) and 200_000 < clients[0].pttl("{py}one") <= 400_000
+    assert one.extend(100, replace_ttl=True) and clients[0].pttl("{py}one") <= 100_000
+    assert one.reacquire() and 100_000 < clients[0].pttl("{py}one") <= 200_000
     clients[1].set("{py}one", "somebody else")
     with pytest.raises(redis.exceptions.LockNotOwnedError):
         one.release()
@@ -310,13 +314,14 @@ def test_a_command_runs_under_its_lock(shared, tmp_path):
 
 
 def test_who_does_not_get_the_lock_does_not_run(shared):
-    assert quorate_lock(shared, "acquire", "cli/busy", "--owner", "me").returncode == 0
+    taken = quorate_lock(shared, "acquire", "cli/busy", "--owner", "me", "--lease", "5m")
+    assert taken.returncode == 0, taken
     refused = quorate_lock(shared, "cli/busy", "--try", "--", "echo", "ran")
     assert (refused.returncode, refused.stdout) == (1, "")
     begun = time.monotonic()
     refused = quorate_lock(shared, "cli/busy", "--wait", "700ms", "--", "echo", "ran")
     assert (refused.returncode, refused.stdout) == (1, ""), refused.stderr
-    assert 0.6 < time.monotonic() - begun < 10
+    assert 0.6 < time.monotonic() - begun < SOON
     listed = quorate_lock(shared, "ls", "cli/busy").stdout
     assert "exclusive" in listed and "me" in listed
     assert "holds  exclusive  me" in quorate_lock(shared, "info", "cli/busy").stdout
@@ -351,7 +356,7 @@ def test_python_locks(shared):
             begun = time.monotonic()
             with pytest.raises(quorate.TimedOut):
                 b.acquire("py/x", wait=0.5)
-            assert 0.4 < time.monotonic() - begun < 5
+            assert 0.4 < time.monotonic() - begun < SOON
             with a.acquire("py/x"):
                 assert a.info("py/x")["holders"][0]["count"] == 2
         with b.acquire("py/x", wait=0) as later:

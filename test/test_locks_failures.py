@@ -25,9 +25,10 @@ def nodes_of(cluster):
 def leader_of_locks(cluster):
     """The node that leads the group in which the locks live."""
     client = cluster.running()[0].client(10)
-    group = int(client.get("/v1/locks:stats").headers["Quorate-Group"])
+    answer = client.insist("GET", "/v1/locks:stats")
     client.close()
-    return cluster.leader(group)
+    assert answer.ok, answer
+    return cluster.leader(int(answer.headers["Quorate-Group"]))
 
 
 class Fenced:
@@ -107,7 +108,7 @@ def test_a_new_leader_grants_a_silent_holder_one_more_lease(cluster):
         node = next(node for node in cluster.running() if node is not victim)
         client = node.client(30)
         body = json.dumps({"owner": name, "lease": f"{int(lease * 1000)}ms"})
-        assert client.call("POST", f"/v1/locks/{name}/acquire", body).ok
+        assert client.insist("POST", f"/v1/locks/{name}/acquire", body).ok
         client.close()
         time.sleep(lease / 2)
         victim.kill()
@@ -150,7 +151,7 @@ def test_a_client_that_stands_still_loses_its_lock_only_after_its_lease(cluster,
     script.write_text(WRITER)
     package = str(pathlib.Path(__file__).resolve().parent.parent / "clients/python")
     nodes, awake = ",".join(nodes_of(cluster)), tmp_path / "awake"
-    lease = 3.0
+    lease = 4.0
 
     def guarded(name, *words):
         return [BINARY, "lock", "paused", "--lease", f"{int(lease * 1000)}ms", "--grace", "2s",

@@ -3,6 +3,7 @@
 import shutil
 import time
 
+from client import Lost, NotSent
 from load import Load
 
 
@@ -14,6 +15,8 @@ def ask(cluster, method, path, body=None):
         client = cluster.running()[0].client(30)
         try:
             last[:] = [client.post(path, body) if method == "POST" else client.call(method, path)]
+        except (NotSent, Lost) as error:  # each of these may be asked again
+            return f"{method} {path}: {error}"
         finally:
             client.close()
         return "" if last[0].ok else f"{method} {path}: {last[0]}"
@@ -31,7 +34,7 @@ def test_a_node_is_added_under_load_and_gets_its_share(cluster):
     with Load(cluster) as load:
         load.wait_acknowledged(50)
         cluster.join(4)
-        cluster.wait_healthy()
+        cluster.wait_caught_up()
         cluster.wait(lambda: "" if replicas(cluster, 4) >= 2 else "node 4 holds too little")
         load.wait_acknowledged(20)
     cluster.wait_healthy()
@@ -49,10 +52,10 @@ def test_a_node_is_added_and_removed_again_under_load(cluster, rounds):
         for number in range(4, 4 + rounds(2)):
             load.wait_acknowledged(20)
             cluster.join(number)
-            cluster.wait_healthy()
+            cluster.wait_caught_up()
             load.wait_acknowledged(20)
             remove(cluster, number)
-            cluster.wait_healthy()
+            cluster.wait_caught_up()
     load.verify()
 
 
@@ -84,7 +87,7 @@ def test_every_node_is_replaced_by_a_new_one_under_load(cluster):
         for old, new in [(1, 4), (2, 5), (3, 6)]:
             load.wait_acknowledged(20)
             replace(cluster, old, new)
-            cluster.wait_healthy()
+            cluster.wait_caught_up()
             load.wait_acknowledged(20)
     cluster.wait_healthy(voters=[4, 5, 6])
     load.verify()
@@ -111,7 +114,7 @@ def test_a_node_whose_directory_is_lost_is_rebuilt_under_its_own_number(cluster)
         shutil.rmtree(lost.data)
         load.wait_acknowledged(20)
         lost.start()
-        cluster.wait_healthy()
+        cluster.wait_caught_up()
         load.wait_acknowledged(20)
     cluster.wait_healthy()
     load.verify()
@@ -130,7 +133,7 @@ def test_a_lost_directory_and_a_node_that_was_away_make_no_majority(cluster):
         lost.start()
         time.sleep(5)
         keeper.start()
-        cluster.wait_healthy()
+        cluster.wait_caught_up()
         load.wait_acknowledged(20)
     cluster.wait_healthy()
     load.verify()
@@ -143,6 +146,6 @@ def test_a_node_dies_while_it_is_being_added(cluster):
         node.kill()
         load.wait_acknowledged(20)
         node.start()
-        cluster.wait_healthy()
+        cluster.wait_caught_up()
     cluster.wait_healthy()
     load.verify()

@@ -39,8 +39,9 @@ def test_one_key(cluster):
         assert 50 < db.get("k").ttl <= 60
         assert db.persist("k") and db.get("k").ttl is None
         assert db.expire("k", 0.2)
-        time.sleep(0.4)
-        assert db.get("k", "gone") == "gone"
+        end = time.monotonic() + 30
+        while db.get("k", "gone") != "gone":
+            assert time.monotonic() < end, "it lives on"
         assert db.increment("n") == 1 and db.increment("n", -5) == -4
         assert db.append("t", "ab") == 2 and db.append("t", b"c") == 3
         assert db.delete("t") and not db.delete("t")
@@ -89,7 +90,7 @@ def test_transactions_and_rate_limits(cluster):
         assert db.txn(free, take, look).succeeded
         second = db.txn(free, take, look)
         assert not second.succeeded and second.results[0]["value"] == "12A"
-        allowed = [db.rate_limit("r", burst=3, tokens=1, period=60).allowed for _ in range(5)]
+        allowed = [db.rate_limit("r", burst=3, tokens=1, period=86_400).allowed for _ in range(5)]
         assert allowed == [True, True, True, False, False]
 
 
@@ -117,7 +118,7 @@ def test_a_watch_goes_on_while_nodes_die_and_tells_each_change_once(cluster):
                 victim.kill()
                 victim.start()
         db.put("{w}k", "end")
-    watcher.join(30)
+    watcher.join(60)
     assert seen == [str(number).encode() for number in range(60)] + [b"end"]
 
 

@@ -107,8 +107,10 @@ def test_redis_py_strings(client):
 
 
 def test_redis_py_keys_and_ends(client):
+    begun = time.monotonic()
     client.set("k", "v", px=60_000)
-    assert 59 <= client.ttl("k") <= 60 and 0 < client.pttl("k") <= 60_000
+    ttl = client.ttl("k")   # rounded
+    assert 59 - (time.monotonic() - begun) <= ttl <= 60 and 0 < client.pttl("k") <= 60_000
     assert client.expire("k", 100, gt=True) and not client.expire("k", 50, gt=True)
     assert client.persist("k") and client.ttl("k") == -1 and client.ttl("none") == -2
     client.set("brief", "v", px=1)
@@ -218,7 +220,7 @@ class Counters:
                     self.unknown[number] += 1
                     time.sleep(0.05)
 
-    def wait_for_more(self, count=100, within=30):
+    def wait_for_more(self, count=100, within=60):
         begin, deadline = sum(self.answered), time.monotonic() + within
         while sum(self.answered) < begin + count:
             assert time.monotonic() < deadline, f"no progress: {self.answered} {self.unexpected}"
@@ -264,6 +266,7 @@ def test_counting_goes_on_while_leaders_are_killed(cluster, rounds, kind):
             counters.wait_for_more()
             # Not "healthy": under load the replicas are never all at the same entry.
             cluster.wait(lambda: "" if victim.ready() else "the killed node is not back")
+    cluster.wait_healthy()
     counters.verify(plain(survivor))
 
 
@@ -282,19 +285,22 @@ def test_planned_moves_of_leaders_are_not_seen_by_clients(cluster, rounds, kind)
     writers = [Orderly(number, connect) for number in range(4)]
     for writer in writers:
         writer.start()
-    moved = 0
     for turn in range(rounds(40)):
-        group = 1 + turn % GROUPS
-        leader = cluster.leader(group)
-        target = next(n for n in cluster.running() if n is not leader)
-        moved += leader.client().post("/cluster/transfer", {"group": group,
-                                                            "to": target.number}).ok
+        cluster.wait(lambda group=1 + turn % GROUPS: move(cluster, group))
         time.sleep(0.05)
+    cluster.wait(lambda: "" if min(w.done for w in writers) > 50 or any(w.error for w in writers)
+                 else "they hardly write")
     for writer in writers:
         writer.stop()
-    assert moved > rounds(40) // 2
     assert [w.error for w in writers] == [None] * len(writers)
-    assert min(w.done for w in writers) > 50
+
+
+def move(cluster, group):
+    """A leader to any other node; a complaint if it was on its way already."""
+    leader = cluster.leader(group)
+    target = next(n for n in cluster.running() if n is not leader)
+    answer = leader.client(30).post("/cluster/transfer", {"group": group, "to": target.number})
+    return "" if answer.ok else f"{answer}"
 
 
 class Orderly(threading.Thread):

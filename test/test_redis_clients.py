@@ -96,7 +96,7 @@ def test_it_runs_unchanged(client, kind, shared):
                              timeout=30, check=True)
     assert flushed.stdout == b"OK\n"
     done = subprocess.run([*command, "check", kind, *ports], capture_output=True, text=True,
-                          timeout=60, check=False)
+                          timeout=120, check=False)
     assert done.stdout == "ok\n", done.stdout + done.stderr
 
 
@@ -116,7 +116,8 @@ def test_it_counts_right_while_a_leader_is_killed(client, cluster):
     # Not "healthy": under load the replicas are never all at the same entry.
     cluster.wait(lambda: "" if victim.ready() else "the killed node is not back")
     process.stdin.write("\n")
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=120)
+    cluster.wait_healthy()
     answered, unknown = (int(word) for word in said.split())
     value = subprocess.run(["redis-cli", "-p", str(survivor.resp), "get", key],
                            capture_output=True, text=True, timeout=30, check=True).stdout

@@ -13,7 +13,8 @@ def test_rolling_restart_under_load(cluster, rounds):
                 load.wait_acknowledged(10)
                 assert node.stop() == 0
                 node.start()
-                cluster.wait_healthy()
+                cluster.wait_caught_up()
+    cluster.wait_healthy()
     load.verify()
 
 
@@ -31,10 +32,10 @@ def test_a_graceful_stop_loses_nothing_and_ends_with_0(cluster):
 def test_a_stopping_leader_hands_over(cluster):
     """With nobody dead, nobody has to wait for an election to time out."""
     leader = cluster.leader()
-    client = cluster.followers()[0].client()
+    client = next(n for n in cluster.running() if n is not leader).client(30)
     begin = time.monotonic()
     assert leader.stop() == 0
-    assert client.put("/v1/kv/after", "x").ok
+    assert client.insist("PUT", "/v1/kv/after", "x").ok
     assert time.monotonic() - begin < 10
     client.close()
 
