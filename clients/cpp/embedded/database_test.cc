@@ -26,7 +26,7 @@ class Embedded : public testing::Test {
         Database::open({.directory = directory_, .http = http});
     EXPECT_TRUE(opened.ok()) << opened.status().to_string();
     std::unique_ptr<Database> database = std::move(*opened);
-    EXPECT_EQ(database->wait_ready(Duration::seconds(10)), Status());
+    EXPECT_EQ(database->wait_ready(Duration::seconds(60)), Status());
     return database;
   }
 
@@ -51,8 +51,7 @@ TEST_F(Embedded, conditions_keys_and_expiry_hold) {
   const std::unique_ptr<Database> database = open();
   EXPECT_TRUE(database->put("k", "1", {.if_absent = true}).ok());
   EXPECT_EQ(database->put("k", "2", {.if_absent = true}).status().code(), Code::kAlreadyExists);
-  EXPECT_EQ(database->put("k", "2", {.if_version = 9}).status().code(),
-            Code::kPreconditionFailed);
+  EXPECT_EQ(database->put("k", "2", {.if_version = 9}).status().code(), Code::kPreconditionFailed);
   const PutOptions once = {.idempotency_key = "one"};
   EXPECT_EQ(database->put("k", "3", once)->version, 2u);
   EXPECT_EQ(database->put("k", "3", once)->version, 2u) << "the same write, not a second one";
@@ -72,16 +71,16 @@ TEST_F(Embedded, the_loop_takes_many_writes_without_a_thread_switch_each) {
       service::kv::Put put;
       put.key = key;
       put.value = "v";
-      api.write(put, {}, [&](const Status& status, const service::kv::Written&,
-                             const service::Origin&) {
-        EXPECT_TRUE(status.ok());
-        if (--left == 0) {
-          all.set_value();
-        }
-      });
+      api.write(put, {},
+                [&](const Status& status, const service::kv::Written&, const service::Origin&) {
+                  EXPECT_TRUE(status.ok());
+                  if (--left == 0) {
+                    all.set_value();
+                  }
+                });
     }
   });
-  EXPECT_EQ(all.get_future().wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  EXPECT_EQ(all.get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready);
   EXPECT_TRUE(database->get("k999").ok());
 }
 
@@ -91,7 +90,7 @@ TEST_F(Embedded, three_nodes_replicate_and_one_may_go) {
   ASSERT_TRUE(opened.ok()) << opened.status().to_string();
   std::vector<std::unique_ptr<Database>>& nodes = *opened;
   for (const std::unique_ptr<Database>& node : nodes) {
-    ASSERT_EQ(node->wait_ready(Duration::seconds(20)), Status());
+    ASSERT_EQ(node->wait_ready(Duration::seconds(60)), Status());
   }
   EXPECT_TRUE(nodes[0]->put("k", "v").ok());
   EXPECT_EQ(nodes[1]->get("k")->value, "v");
@@ -105,7 +104,8 @@ TEST_F(Embedded, the_http_client_reaches_it_too) {
   const std::unique_ptr<Database> database = open(true);
   client::HttpClient http(
       {.nodes = {"127.0.0.1:1", "127.0.0.1:" + std::to_string(database->http_port())}});
-  const Result<client::Answer> put = http.call({.method = "PUT", .target = "/v1/kv/a%2Fb",
+  const Result<client::Answer> put = http.call({.method = "PUT",
+                                                .target = "/v1/kv/a%2Fb",
                                                 .body = std::string("\0x", 2),
                                                 .headers = {{"Idempotency-Key", "1"}},
                                                 .idempotent = true});

@@ -22,7 +22,7 @@ class EmbeddedLocks : public testing::Test {
     Result<std::unique_ptr<Database>> opened = Database::open({.directory = directory_});
     EXPECT_TRUE(opened.ok()) << opened.status().to_string();
     database_ = std::move(*opened);
-    EXPECT_EQ(database_->wait_ready(Duration::seconds(10)), Status());
+    EXPECT_EQ(database_->wait_ready(Duration::seconds(60)), Status());
   }
   ~EmbeddedLocks() override {
     database_.reset();
@@ -106,9 +106,9 @@ TEST_F(EmbeddedLocks, recipes_exclude_and_share) {
 
 TEST_F(EmbeddedLocks, a_session_lives_beyond_its_lease_and_ends_with_its_owner) {
   std::atomic<int> told = 0;
-  const auto a = session({.owner = "a", .lease = Duration::seconds(1), .on_lost = [&] { ++told; }});
+  const auto a = session({.owner = "a", .lease = Duration::seconds(3), .on_lost = [&] { ++told; }});
   const Result<Held> held = a->acquire("x");
-  std::this_thread::sleep_for(std::chrono::milliseconds(2'500));
+  std::this_thread::sleep_for(std::chrono::milliseconds(3'500));
   EXPECT_FALSE(a->lost());
   EXPECT_EQ(a->holder("x")->first, "a");
   std::promise<void> closed;
@@ -118,7 +118,7 @@ TEST_F(EmbeddedLocks, a_session_lives_beyond_its_lease_and_ends_with_its_owner) 
         [&closed](const service::lock::Answer&, const service::Origin&) { closed.set_value(); });
   });
   closed.get_future().get();
-  for (int tries = 0; tries < 300 && !a->lost(); ++tries) {
+  for (int tries = 0; tries < 3'000 && !a->lost(); ++tries) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   EXPECT_TRUE(a->lost() && held->lost());

@@ -54,7 +54,7 @@ int main(int count, char** arguments) {
   example::check(!there.set("new-checkout", false, seen), "what one saw is not what there is now");
   example::check(there.look("new-checkout").on, "a linearizable read sees it at once");
   for (int tries = 0; !there.is_on("new-checkout"); ++tries) {
-    example::check(tries < 1000, "the copy hears of it soon");
+    example::check(tries < 10'000, "the copy hears of it soon");
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   example::check(there.set("new-checkout", false, there.look("new-checkout")), "turned off");

@@ -5,6 +5,7 @@
 #include <quorate/locks.h>
 
 #include <atomic>
+#include <future>
 #include <thread>
 
 #include "clients/cpp/examples/example.h"
@@ -51,14 +52,17 @@ void a_leader_and_its_successor(const example::Cluster& cluster) {
   const auto first = session_at(*cluster[0]);
   quorate::Election one(*first, name);
   const uint64_t term = example::must(one.campaign(), "campaign");
+  std::promise<void> seen;
   std::thread successor([&] {
     const auto second = session_at(*cluster[1]);
     quorate::Election two(*second, name);
     example::check(two.leader()->first == first->owner(), "everybody sees who leads");
+    seen.set_value();
     example::check(example::must(two.campaign(), "campaign") > term, "terms grow");
     example::check(two.leads(), "the successor leads");
   });
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  seen.get_future().wait();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // it waits for its turn by now
   one.resign();
   successor.join();
 }

@@ -42,18 +42,18 @@ class Sessions {
 
 int main(int count, char** arguments) {
   const example::Cluster cluster = example::open_cluster(count, arguments);
-  const Duration lifetime = Duration::millis(1500);  // half an hour, for who has the time
+  const Duration lifetime = Duration::seconds(3);  // half an hour, for who has the time
   Sessions here(*cluster.front(), lifetime);
   Sessions there(*cluster.back(), lifetime);
 
   const std::string first = example::fresh("8f3a");
   example::check(here.create(first, "ada"), "a new session");
   example::check(!there.create(first, "eve"), "nobody takes a session over");
-  for (int request = 0; request < 4; ++request) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  for (int request = 0; request < 5; ++request) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(750));
     example::check(there.user_of(first) == "ada", "a session that is used lives on");
   }
-  std::this_thread::sleep_for(std::chrono::milliseconds(2500));
+  std::this_thread::sleep_for(std::chrono::milliseconds(3500));
   example::check(here.user_of(first).empty(), "a session that is not used ends");
 
   const std::string second = example::fresh("77b0");
