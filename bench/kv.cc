@@ -491,8 +491,11 @@ int run_kv(const Arguments& arguments) {
   version.resize(std::min(version.find(" sha"), version.size()));
   report.fact("peer", version);
   report.header();
-  KvBench(report, arguments, directory.string()).run();
+  if (!arguments.only.starts_with("kv_")) {  // those below need no peer
+    KvBench(report, arguments, directory.string()).run();
+  }
   StateBench(report, arguments, directory.string()).run();
+  run_kv_pauses(report, arguments, directory.string());
   fs::remove_all(directory);
   if (!arguments.json.empty() && !report.write_json(arguments.json)) {
     std::fprintf(stderr, "bench: cannot write %s\n", arguments.json.c_str());

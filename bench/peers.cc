@@ -158,8 +158,9 @@ EtcdStore::EtcdStore(const std::string& directory, uint16_t port) {
   std::fprintf(stderr, "bench: etcd does not answer\n");
 }
 
-QuorateStore::QuorateStore(const std::string& directory, uint16_t port, uint32_t nodes)
-    : directory_(directory), base_(port), nodes_(nodes) {
+QuorateStore::QuorateStore(const std::string& directory, uint16_t port, uint32_t nodes,
+                           std::vector<std::string> flags)
+    : directory_(directory), base_(port), nodes_(nodes), flags_(std::move(flags)) {
   port_ = static_cast<uint16_t>(port + 1);
   std::filesystem::create_directories(directory);
   for (uint32_t n = 1; n <= nodes; ++n) {
@@ -177,12 +178,12 @@ std::unique_ptr<Program> QuorateStore::program(uint32_t node) const {
     members += (n == 1 ? "" : ",") + std::to_string(n) + "=" + address(base_ + 200 + n);
   }
   const std::string own = directory_ + "/" + std::to_string(node);
-  return std::make_unique<Program>(
-      std::vector<std::string>{"/proc/self/exe", "server", "--node", std::to_string(node), "--data",
-                               own, "--resp-listen", address(base_ + node), "--http-listen",
-                               address(base_ + 100 + node), "--raft-listen",
-                               address(base_ + 200 + node), "--cluster-nodes", members},
-      own + ".log");
+  std::vector<std::string> words = {
+      "/proc/self/exe", "server", "--node", std::to_string(node), "--data", own, "--resp-listen",
+      address(base_ + node), "--http-listen", address(base_ + 100 + node), "--raft-listen",
+      address(base_ + 200 + node), "--cluster-nodes", members};
+  words.insert(words.end(), flags_.begin(), flags_.end());
+  return std::make_unique<Program>(std::move(words), own + ".log");
 }
 
 void QuorateStore::start_node(uint16_t port) {

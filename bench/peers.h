@@ -65,10 +65,11 @@ class EtcdStore final : public Store {
   std::vector<uint16_t> ports_;
 };
 
-// This program's server, as it is by default.
+// This program's server, as it is by default but for the flags that follow.
 class QuorateStore final : public Store {
  public:
-  QuorateStore(const std::string& directory, uint16_t port, uint32_t nodes);
+  QuorateStore(const std::string& directory, uint16_t port, uint32_t nodes,
+               std::vector<std::string> flags = {});
   // Of the node that leads each slot.
   [[nodiscard]] std::vector<uint16_t> ports_by_slot() const;
   // The port of the node that leads a key's slot.
@@ -84,6 +85,7 @@ class QuorateStore final : public Store {
   const std::string directory_;
   const uint16_t base_;
   const uint32_t nodes_;
+  const std::vector<std::string> flags_;
 };
 
 struct Load {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/clients/sessions.h"
 
-#include <arpa/inet.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -15,6 +13,7 @@
 
 #include "base/hash.h"
 #include "base/prng.h"
+#include "bench/clients/link.h"
 #include "os/clock.h"
 
 namespace quorate::bench {
@@ -28,32 +27,12 @@ constexpr size_t kBeginAtOnce = 64;
 constexpr int kTriesForAnIdleOne = 64;
 constexpr uint64_t kFailuresTold = 3;
 
-int connect_to(uint16_t port) {
-  const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const int one = 1;
-  setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-  if (descriptor >= 0 &&
-      connect(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
-    close(descriptor);
-    return -1;
-  }
-  return descriptor;
-}
-
 void raise_descriptor_limit() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
   }
-}
-
-std::string bulk(std::string_view word) {
-  return "$" + std::to_string(word.size()) + "\r\n" + std::string(word) + "\r\n";
 }
 
 class Sessions {
