@@ -7,6 +7,7 @@ import subprocess
 import time
 
 import pytest
+import redis
 
 from cluster import BINARY, Cluster
 from test_backup import contents, http_to, nodes_of, run
@@ -251,6 +252,60 @@ def test_two_archivers_do_not_share_a_directory_nor_two_clusters_an_archive(sour
         other.start()
         wrong = run(other, "backup", "follow", str(archive), "--once")
         assert wrong.returncode == 1 and b"another one" in wrong.stderr, wrong
+
+
+def hashes(cluster, *names):
+    """What a Redis client finds: each hash and whether it ends; None if there is none."""
+    with redis.Redis(port=cluster.running()[0].resp, socket_timeout=20) as client:
+        return {name: (client.hgetall(name), client.ttl(name) > 0) if client.exists(name) else None
+                for name in names}
+
+
+def test_hashes_come_back_at_any_moment_and_from_a_backup(source, directory, tmp_path):
+    """With their fields, whatever bytes those are, and still hashes to who asks for their type."""
+    archive, file = tmp_path / "archive", tmp_path / "one.qb"
+    names = ["cart", "odd", "gone", "late"]
+    moments = []
+    with redis.Redis(port=source.running()[0].resp, socket_timeout=20) as client:
+        def remember():
+            moments.append((moment(source)[0], hashes(source, *names)))
+        client.hset("cart", mapping={f"item:{n}": n for n in range(300)})
+        client.hset("odd", mapping={b"\xff\x00": b"\r\n\xfe", b"": b"", b"n": b"1"})
+        client.hset("gone", "a", 1)
+        client.expire("odd", 3600)
+        catch_up(source, archive)
+        remember()
+        client.hdel("cart", *[f"item:{n}" for n in range(100)])
+        client.hincrby("odd", "n", 41)
+        client.hset("cart", "item:200", "changed")
+        client.delete("gone")
+        catch_up(source, archive)
+        remember()
+        client.set("cart", "a string by now")
+        client.hset("late", "f", "v")
+        catch_up(source, archive)
+        assert run(source, "backup", str(file)).returncode == 0
+        client.hset("late", "f", "after the backup")
+    assert run(source, "backup", "verify", str(archive)).returncode == 0
+    assert moments[0][1]["cart"] != moments[1][1]["cart"] and moments[1][1]["gone"] is None
+    for number, (at, expected) in enumerate(moments):
+        with Cluster(f"{directory}/target{number}", count=1) as target:
+            target.start()
+            done = run(target, "restore", str(archive), "--at", at)
+            assert done.returncode == 0, done.stderr
+            assert hashes(target, *names) == expected, at
+            with redis.Redis(port=target.nodes[1].resp, socket_timeout=20) as client:
+                assert client.type("cart") == b"hash"
+                client.hset("cart", "more", "1")   # it goes on as a hash
+                assert client.hlen("cart") == len(expected["cart"][0]) + 1
+    for kind, flags in (("archive", [str(archive)]), ("file", [str(file)])):
+        with Cluster(f"{directory}/{kind}", count=1) as target:
+            target.start()
+            assert run(target, "restore", *flags).returncode == 0
+            assert hashes(target, "late", "odd") == {"late": ({b"f": b"v"}, False),
+                                                     "odd": moments[1][1]["odd"]}
+            with redis.Redis(port=target.nodes[1].resp, socket_timeout=20) as client:
+                assert client.get("cart") == b"a string by now"
 
 
 def test_ends_may_be_as_far_away_as_they_were(source, directory, tmp_path):
