@@ -78,26 +78,29 @@ void Net::try_connect(NodeId peer, uint64_t epoch) {
   it->second.up = true;
   it->second.stalled = false;
   it->second.target = target->second->life_;
-  if (!target->second->links_.contains(self_)) {
-    Net* const called = target->second;
-    world_.after(called->life_, Duration(),
-                 [called, self = self_, life = life_] { called->connected_by(self, life); });
-  }
+  Net* const called = target->second;
+  world_.after(called->life_, Duration(),
+               [called, self = self_, life = life_] { called->connected_by(self, life); });
   if (handler_ != nullptr) {
     handler_->on_link(peer, true);
   }
 }
 
+// One connection carries both directions: whoever was called can answer at once.
 void Net::connected_by(NodeId peer, LifeId life) {
-  if (links_.contains(peer)) {
+  const auto [at, is_new] = links_.try_emplace(peer);
+  Link& link = at->second;
+  if (link.up) {
     return;
   }
-  Link& link = links_[peer];
-  link.address = Network::address_of(peer);
-  link.inbound = true;
+  if (is_new) {
+    link.address = Network::address_of(peer);
+    link.inbound = true;
+    link.epoch = ++epochs_;
+  }
   link.up = true;
+  link.stalled = false;
   link.target = life;
-  link.epoch = ++epochs_;
   if (handler_ != nullptr) {
     handler_->on_link(peer, true);
   }

@@ -202,6 +202,42 @@ TEST(net, a_link_to_a_process_that_ended_unseen_is_reset_and_made_anew) {
   EXPECT_EQ(ear.heard, "+1 1:x ");
 }
 
+struct Answering : Ear {
+  void on_frame(NodeId from, std::string_view frame) override {
+    Ear::on_frame(from, frame);
+    EXPECT_TRUE(net->send(from, "answer"));
+  }
+  Net* net = nullptr;
+};
+
+struct Asking : Ear {
+  void on_link(NodeId peer, bool up) override {
+    Ear::on_link(peer, up);
+    EXPECT_TRUE(net->send(peer, "question"));
+  }
+  Net* net = nullptr;
+};
+
+TEST(net, whoever_is_called_while_it_waits_to_dial_can_answer_at_once) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    World world(seed);
+    Network network(world);
+    Net called(network, NodeId(2), world.begin_life());
+    Answering answering;
+    answering.net = &called;
+    called.set_handler(&answering);
+    called.set_peer(NodeId(1), Network::address_of(NodeId(1)));
+    world.run_until(Instant() + Duration::millis(100));
+    Net caller(network, NodeId(1), world.begin_life());
+    Asking asking;
+    asking.net = &caller;
+    caller.set_handler(&asking);
+    caller.set_peer(NodeId(2), Network::address_of(NodeId(2)));
+    world.run_until(world.now() + Duration::seconds(1));
+    EXPECT_EQ(asking.heard, "+2 2:answer ") << "seed " << seed;
+  }
+}
+
 TEST(net, a_full_queue_refuses) {
   Pair pair(3);
   LinkModel model;
