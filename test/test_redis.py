@@ -8,6 +8,7 @@ import pytest
 import redis
 import redis.cluster
 from redis.backoff import ConstantBackoff
+from redis.crc import key_slot
 from redis.retry import Retry
 
 from cluster import GROUPS, Cluster
@@ -176,6 +177,35 @@ def test_redis_py_cluster(node, shared):
         ranges = [(int(low), int(high)) for low, high in client.cluster_slots()]
         assert sum(high - low + 1 for low, high in ranges) == 16_384
         assert client.flushall()
+
+
+def forwarded(cluster):
+    name = "quorate_node_forwarded_total "
+    texts = [node.client().get("/metrics").body.decode() for node in cluster.running()]
+    return sum(int(line.split()[1]) for text in texts for line in text.splitlines()
+               if line.startswith(name))
+
+
+def test_the_slot_map_names_who_serves(tmp_path):
+    """At the ends of every range too: 12 groups share the slots unevenly."""
+    with Cluster(tmp_path / "uneven", settings={"cluster.groups": 12}) as cluster:
+        cluster.start().wait_settled()
+        keys = {}
+        for number in range(200_000):
+            keys.setdefault(key_slot(str(number).encode()), str(number))
+
+        def not_straight():
+            with plain(cluster.nodes[1]) as client:
+                ranges = client.execute_command("CLUSTER SLOTS")
+            before = forwarded(cluster)
+            assert len(ranges) == 12
+            for first, last, leader, *_ in ranges:
+                with redis.Redis(port=leader[1]) as client:
+                    assert client.set(keys[first], "x") and client.set(keys[last], "x")
+            more = forwarded(cluster) - before
+            return more and f"{more} commands did not go where the map says"
+
+        cluster.wait(not_straight)
 
 
 # ---- while nodes are killed ---------------------------------------------------------------------

@@ -131,6 +131,18 @@ TEST(hash, slots_are_those_of_redis_cluster) {
   EXPECT_EQ(slot_of("foo{bar}{zap}"), crc16("bar") % kSlots);
 }
 
+TEST(hash, each_slot_lies_in_the_range_of_its_share) {
+  for (const uint32_t shares : {1u, 2u, 3u, 7u, 12u, 1'000u, kSlots - 1, kSlots}) {
+    EXPECT_EQ(first_slot_of(0, shares), 0u);
+    EXPECT_EQ(first_slot_of(shares, shares), kSlots);
+    for (uint32_t slot = 0; slot < kSlots; ++slot) {
+      const uint32_t share = share_of_slot(slot, shares);
+      ASSERT_TRUE(first_slot_of(share, shares) <= slot && slot < first_slot_of(share + 1, shares))
+          << slot << " of " << shares;
+    }
+  }
+}
+
 TEST(hash, every_byte_and_the_length_count) {
   std::set<uint64_t> seen;
   for (size_t size = 0; size < 40; ++size) {

@@ -12,6 +12,16 @@ namespace quorate {
 
 inline constexpr uint32_t kSlots = 16384;
 
+// The slots are shared out in order and as evenly as can be: which share a slot is in, and the
+// first slot of a share (of the one behind the last: kSlots). Before: slot < kSlots, and no more
+// shares than slots.
+[[nodiscard]] constexpr uint32_t share_of_slot(uint32_t slot, uint32_t shares) {
+  return static_cast<uint32_t>(uint64_t{slot} * shares / kSlots);
+}
+[[nodiscard]] constexpr uint32_t first_slot_of(uint32_t share, uint32_t shares) {
+  return static_cast<uint32_t>((uint64_t{share} * kSlots + shares - 1) / shares);
+}
+
 // The slot of a key: of the text between the first '{' and the next '}' if there is any there.
 [[nodiscard]] uint16_t slot_of(std::string_view key);
 

@@ -115,7 +115,7 @@ service::LocalRead Node::read_here(GroupId id, service::ServiceId service, servi
 
 GroupId Node::group_of_slot(uint16_t slot) const {
   ASSERT(slot < kSlots && identity_.groups > 0);
-  return GroupId(1 + static_cast<uint32_t>(uint64_t{slot} * identity_.groups / kSlots));
+  return GroupId(1 + share_of_slot(slot, identity_.groups));
 }
 
 bool Node::serve_here(Forwarded& request) {

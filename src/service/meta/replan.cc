@@ -4,9 +4,9 @@
 
 #include "base/hash.h"
 #include "base/limits.h"
+#include "service/meta/node_rules.h"
 #include "service/meta/placement.h"
 #include "service/meta/topology.h"
-#include "service/meta/node_rules.h"
 
 namespace quorate::service::meta {
 namespace {
@@ -71,10 +71,9 @@ Result<Node*> Topology::find(NodeId id) {
 
 // Nodes that have, or shall have, a share of the data groups.
 size_t Topology::hosts() const {
-  return static_cast<size_t>(
-      std::count_if(map_.nodes.begin(), map_.nodes.end(), [](const Node& node) {
-        return node.state == NodeState::kActive && node.weight > 0;
-      }));
+  return static_cast<size_t>(std::count_if(
+      map_.nodes.begin(), map_.nodes.end(),
+      [](const Node& node) { return node.state == NodeState::kActive && node.weight > 0; }));
 }
 
 // Draining is for keeping every replica: it needs a place where they can go.
@@ -178,8 +177,9 @@ void Topology::make_groups(uint32_t count) {
   for (uint32_t number = 0; number <= count; ++number) {
     Group& group = map_.groups[number];
     group.id = GroupId(number);
-    group.slot_begin = number == 0 ? 0 : (number - 1) * kSlots / count;
-    group.slot_end = number * kSlots / count;
+    // By the same arithmetic as nodes route by.
+    group.slot_begin = number == 0 ? 0 : first_slot_of(number - 1, count);
+    group.slot_end = first_slot_of(number, count);
   }
 }
 

@@ -366,7 +366,8 @@ class MetaScript final : public Script {
     }
     for (uint32_t slot = 0; slot < kSlots; ++slot) {
       const Group& group = *map().group(map().group_of_slot(static_cast<uint16_t>(slot)));
-      if (slot < group.slot_begin || slot >= group.slot_end) {
+      const uint32_t share = share_of_slot(slot, static_cast<uint32_t>(map().groups.size()) - 1);
+      if (slot < group.slot_begin || slot >= group.slot_end || group.id.value() != share + 1) {
         throw ScriptError("slot " + std::to_string(slot) + " is at the wrong group");
       }
     }
