@@ -35,6 +35,8 @@ constexpr size_t kWritesAtOnce = 100;
 constexpr Duration kWritesPause = Duration::millis(2);
 constexpr Duration kSnapshotsWithin = Duration::seconds(40);
 constexpr size_t kSnapshots = 2;
+// What it replaces, an older snapshot and a part of the log, goes after it, and belongs to it.
+constexpr Duration kReleasedWithin = Duration::millis(300);
 
 std::string key_of(size_t number) {
   char key[32];
@@ -226,13 +228,13 @@ class SnapshotPause {
       if (now_made && idle && !since) {
         since = now;
       } else if (!now_made && since) {
-        made.push_back({*since, now});
+        made.push_back({*since, now + kReleasedWithin});
         since.reset();
       }
       idle = idle || (!now_made && now > begin + Duration::seconds(2));
       sleep_for(Duration::millis(2));
     }
-    sleep_for(Duration::millis(200));
+    sleep_for(kReleasedWithin * 2);
     return made;
   }
 

@@ -3,18 +3,26 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
 #include <utility>
 
 #include "base/assert.h"
 
 namespace quorate::os {
 namespace {
+
+// Less is given back in a tenth of a millisecond.
+constexpr uint64_t kLargeBytes = 512 * 1024;
 
 constexpr char kLockName[] = "lock";
 
@@ -70,7 +78,77 @@ int flags_of(env::OpenMode mode) {
   ASSERT(false, "an open mode that is not in the enumeration");
 }
 
+// A descriptor of a file that is large enough to be missed when it goes; -1 of all else.
+int open_large(int root, const std::string& path) {
+  struct stat found {};
+  if (::fstatat(root, path.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(found.st_mode) ||
+      static_cast<uint64_t>(found.st_size) < kLargeBytes) {
+    return -1;
+  }
+  return ::openat(root, path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+}
+
 }  // namespace
+
+// Closes descriptors beside the loop. Whoever lets go last of a file that has no name any more
+// waits while the kernel gives its pages and blocks back: 45 ms for a snapshot of 160 MB that was
+// just written. A thread waits instead; it begins when there is something to close.
+class Disk::Releaser {
+ public:
+  ~Releaser() {
+    {
+      const std::lock_guard lock(mutex_);
+      ends_ = true;
+    }
+    wake_.notify_one();
+    if (thread_.joinable()) {
+      thread_.join();
+    }
+  }
+
+  void take(int descriptor) {
+    {
+      const std::lock_guard lock(mutex_);
+      taken_.push_back(descriptor);
+    }
+    wake_.notify_one();
+    if (!thread_.joinable()) {
+      begin();
+    }
+  }
+
+ private:
+  // Signals are the loop's: the thread is born with all of them blocked.
+  void begin() {
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_ = std::thread([this] { run(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+  void run() {
+    std::unique_lock lock(mutex_);
+    while (!ends_ || !taken_.empty()) {
+      const std::vector<int> now = std::exchange(taken_, {});
+      lock.unlock();
+      for (const int descriptor : now) {
+        ::close(descriptor);
+      }
+      lock.lock();
+      wake_.wait(lock, [this] { return ends_ || !taken_.empty(); });
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<int> taken_;
+  bool ends_ = false;
+  std::thread thread_;
+};
+
+Disk::Disk(int root, int lock)
+    : root_(root), lock_(lock), releaser_(std::make_unique<Releaser>()) {}
 
 Result<std::unique_ptr<Disk>> Disk::open(Loop& loop, const std::string& root, Options options) {
   RETURN_IF_ERROR(make_directories(root));
@@ -164,6 +242,12 @@ Status Disk::rename(const std::string& source, const std::string& target) {
 
 Status Disk::remove(const std::string& path) {
   RETURN_IF_ERROR(check_path(path));
+  if (const int held = open_large(root_, path); held >= 0) {
+    const bool removed = ::unlinkat(root_, path.c_str(), 0) == 0;
+    const int error = errno;
+    releaser_->take(held);
+    return removed ? Status() : failure_of("remove " + path, error);
+  }
   if (::unlinkat(root_, path.c_str(), 0) != 0 &&
       (errno != EISDIR || ::unlinkat(root_, path.c_str(), AT_REMOVEDIR) != 0)) {
     return failure_of("remove " + path, errno);

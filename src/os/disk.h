@@ -44,6 +44,7 @@ class Disk final : public env::Disk {
   [[nodiscard]] Result<std::unique_ptr<env::File>> open(const std::string& path,
                                                         env::OpenMode mode) override;
   [[nodiscard]] Status rename(const std::string& source, const std::string& target) override;
+  // The name is gone at once; the room of a large file comes back beside the loop.
   [[nodiscard]] Status remove(const std::string& path) override;
   [[nodiscard]] Status sync_directory(const std::string& path) override;
 
@@ -52,12 +53,14 @@ class Disk final : public env::Disk {
   [[nodiscard]] const Engine::Counters& counters() const { return engine_->counters(); }
 
  private:
-  Disk(int root, int lock) : root_(root), lock_(lock) {}
+  Disk(int root, int lock);
 
   const int root_;
   const int lock_;
   EngineKind kind_ = EngineKind::kPlain;
   std::shared_ptr<Engine> engine_;
+  class Releaser;
+  std::unique_ptr<Releaser> releaser_;
 };
 
 }  // namespace quorate::os

@@ -11,11 +11,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "os/sync_pace.h"
@@ -220,6 +222,34 @@ TEST_P(DiskTest, a_full_file_system_is_resource_exhausted) {
     EXPECT_EQ(codes, (std::vector<Code>{Code::kResourceExhausted, Code::kOk}));
   }
   EXPECT_EQ(::umount(mount.c_str()), 0);
+}
+
+// Descriptors of this process whose files have no name any more.
+int nameless() {
+  int count = 0;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
+    const std::string target = std::filesystem::read_symlink(entry.path(), error).string();
+    count += target.ends_with("/large (deleted)") ? 1 : 0;
+  }
+  return count;
+}
+
+TEST_P(DiskTest, a_large_file_is_gone_at_once_and_its_room_soon) {
+  const std::string bytes(3 * 1024 * 1024, 'x');
+  std::unique_ptr<env::File> file = open_file("large");
+  bool written = false;
+  file->write(0, {bytes}, Sync::kData, [&](const Status& status) { written = status.ok(); });
+  turn_until([&] { return written; });
+  file.reset();
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(disk_->remove("large").ok(), round == 0);
+    EXPECT_EQ(disk_->open("large", OpenMode::kRead).status().code(), Code::kNotFound);
+  }
+  for (int tries = 0; tries < 2'000 && nameless() > 0; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(nameless(), 0);
 }
 
 TEST_P(DiskTest, two_users_of_one_directory_are_refused_until_the_first_is_gone) {

@@ -22,6 +22,8 @@ constexpr std::string_view kNewSuffix = ".new";
 constexpr std::string_view kPartSuffix = ".part";
 // What is received is synced in steps of this size, so that the last sync is short.
 constexpr uint64_t kSyncEachBytes = 4 * 1024 * 1024;
+// What is taken is, too: the log's own syncs, for which clients wait, stand behind these.
+constexpr uint64_t kSyncTakenEachBytes = 512 * 1024;
 
 std::string name_of(const SnapshotInfo& info) {
   return std::string(kPrefix) + std::to_string(info.group.value()) + "-" +
@@ -143,7 +145,10 @@ class FileWriter final : public SnapshotWriter {
   void write(std::string_view chunk, Done done) override {
     ASSERT(!done_, "one chunk at a time");
     framer_.add(chunk, out_);
-    submit(env::Sync::kNone, std::move(done));
+    unsynced_ += out_.size();
+    const bool syncs = unsynced_ >= kSyncTakenEachBytes;
+    unsynced_ = syncs ? 0 : unsynced_;
+    submit(syncs ? env::Sync::kData : env::Sync::kNone, std::move(done));
   }
   void finish(Done done) override {
     ASSERT(!done_, "one chunk at a time");
@@ -178,6 +183,7 @@ class FileWriter final : public SnapshotWriter {
   Framer framer_;
   std::unique_ptr<env::File> file_;
   std::string out_;
+  uint64_t unsynced_ = 0;
   Done done_;
   Status failed_;  // the first failure stays: a snapshot with a gap must not be finished
   bool finishing_ = false;

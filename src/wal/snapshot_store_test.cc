@@ -85,6 +85,26 @@ TEST(snapshot_store, a_finished_snapshot_is_there_after_a_crash) {
   }
 }
 
+// The log's syncs stand behind it on the disk, and clients wait for those.
+TEST(snapshot_store, little_of_what_is_taken_is_left_for_one_sync) {
+  constexpr size_t kMost = 1024 * 1024;
+  Fixture test;
+  const std::string body = body_of(5 * kMost);
+  auto writer = test.store->create(Fixture::info());
+  ASSERT_TRUE(writer.ok());
+  constexpr size_t kPiece = 100'000;
+  for (size_t at = 0; at < body.size(); at += kPiece) {
+    (*writer)->write(body.substr(at, kPiece),
+                     [](const Status& status) { ASSERT_TRUE(status.ok()); });
+    test.loop.run();
+    size_t unsynced = 0;
+    for (const auto& write : test.disk.node(kFile + ".new").unsynced) {
+      unsynced += write.bytes.size();
+    }
+    ASSERT_LE(unsynced, kMost) << "after " << at + kPiece;
+  }
+}
+
 TEST(snapshot_store, pieces_are_read_from_any_offset) {
   Fixture test;
   const std::string body = body_of(300'000);
