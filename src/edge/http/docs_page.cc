@@ -203,16 +203,61 @@ constexpr std::string_view kStyle =
     "code{padding:.1rem .3rem}"
     "pre{padding:.6rem .8rem;overflow-x:auto}"
     "b.m{display:inline-block;min-width:4.5rem;color:#06629a}"
+    "nav ul{columns:22rem 2;list-style:none;padding:0;margin:.3rem 0 1rem}"
+    "nav code{background:none;padding:0}"
+    "nav b.m{min-width:4rem;font-size:.8rem}"
+    "a{color:#06629a}nav a,h2 a,section a{color:inherit;text-decoration:none}"
+    "nav a:hover code,section a:hover code{text-decoration:underline}"
     "table{border-collapse:collapse}"
+    "section td:first-child{min-width:10rem}"
+    "section td:nth-child(2),section td:nth-child(3){min-width:3.5rem;color:#5a6a78}"
+    "small{color:#5a6a78}small+pre{margin-top:.2rem}"
     "td,th{text-align:left;padding:.15rem 1rem .15rem 0;vertical-align:top}"
     "@media(prefers-color-scheme:dark){body{background:#12181e;color:#d8e0e7}"
-    "code,pre{background:#1e2830}b.m,a{color:#6cbcf0}}"
+    "code,pre{background:#1e2830}b.m,a{color:#6cbcf0}h2{border-color:#3a4650}"
+    "small,section td:nth-child(2),section td:nth-child(3){color:#93a1ad}}"
     "</style>";
 
+// What stands behind the # of a link: letters, digits, and a hyphen for all between them.
+std::string anchor_of(std::string_view text) {
+  std::string anchor;
+  for (const char c : lower(text)) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    if (plain || (!anchor.empty() && anchor.back() != '-')) {
+      anchor += plain ? c : '-';
+    }
+  }
+  return anchor;
+}
+
+std::string name_of(const RouteText& text) {
+  return std::string(name_of(text.method)) + " " + std::string(text.pattern);
+}
+
+std::string link_to(const RouteText& text) {
+  std::string out = "<a href=\"#" + anchor_of(name_of(text)) + "\"><b class=m>";
+  out.append(name_of(text.method)).append("</b> <code>").append(escape_html(text.pattern));
+  return out + "</code></a>";
+}
+
+void write_contents(const Router& router, std::string& out) {
+  std::string_view group;
+  out += "<nav>";
+  for (const Router::Route& route : router.routes()) {
+    if (route.text.group != group) {
+      out += group.empty() ? "" : "</ul>";
+      group = route.text.group;
+      out.append("<a href=\"#").append(anchor_of(group)).append("\"><b>").append(group);
+      out += "</b></a><ul>";
+    }
+    out += "<li>" + link_to(route.text);
+  }
+  out += "</ul><a href=\"#errors\"><b>Errors</b></a></nav>";
+}
+
 void write_route(const RouteText& text, std::string& out) {
-  out.append("<section><b class=m>").append(name_of(text.method)).append("</b> <code>");
-  out.append(escape_html(text.pattern)).append("</code><p>").append(escape_html(text.summary));
-  out += "</p>";
+  out.append("<section id=\"").append(anchor_of(name_of(text))).append("\">");
+  out.append(link_to(text)).append("<p>").append(escape_html(text.summary)).append("</p>");
   if (!text.parameters.empty()) {
     out += "<table>";
     for (const Parameter& parameter : text.parameters) {
@@ -223,10 +268,12 @@ void write_route(const RouteText& text, std::string& out) {
     out += "</table>";
   }
   if (!text.body_example.empty()) {
-    out.append("<pre>").append(escape_html(text.body_example)).append("</pre>");
+    out.append("<small>body</small><pre>").append(escape_html(text.body_example));
+    out += "</pre>";
   }
   if (!text.answer_example.empty()) {
-    out.append("<pre>&rarr; ").append(escape_html(text.answer_example)).append("</pre>");
+    out.append("<small>answer</small><pre>").append(escape_html(text.answer_example));
+    out += "</pre>";
   }
   out += "</section>\n";
 }
@@ -263,16 +310,21 @@ std::string docs_page(const Router& router, std::string_view version) {
   out.append(kStyle).append("<h1>Quorate HTTP API</h1><p>Version ").append(version);
   out += ". The same for programs: <a href=/openapi.json>/openapi.json</a>. Answers carry "
          "<code>Quorate-Group</code>, <code>Quorate-Index</code>, <code>Quorate-Node</code> and "
-         "<code>Quorate-Staleness-Ms</code>.</p>";
+         "<code>Quorate-Staleness-Ms</code>.</p>"
+         "<pre>curl -X PUT --data-binary hello 'http://127.0.0.1:8001/v1/kv/greeting?ttl=1h'\n"
+         "curl http://127.0.0.1:8001/v1/kv/greeting</pre>";
+  write_contents(router, out);
   std::string_view group;
   for (const Router::Route& route : router.routes()) {
     if (route.text.group != group) {
       group = route.text.group;
-      out.append("<h2>").append(group).append("</h2>\n");
+      out.append("<h2 id=\"").append(anchor_of(group)).append("\">").append(group);
+      out += "</h2>\n";
     }
     write_route(route.text, out);
   }
-  out += "<h2>Errors</h2><p>Every error has the body <code>{\"error\":{\"code\",\"message\","
+  out += "<h2 id=errors>Errors</h2>"
+         "<p>Every error has the body <code>{\"error\":{\"code\",\"message\","
          "\"retry\",\"details\"}}</code>. Retry <code>safe</code>: nothing was done. "
          "<code>with_key</code>: it may have been done; repeat it with the same "
          "<code>Idempotency-Key</code>.</p><table><tr><th>code<th>HTTP<th>retry<th>meaning";
