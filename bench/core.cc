@@ -24,7 +24,7 @@ HostOptions CoreBench::fresh(uint32_t groups) {
   HostOptions options;
   options.groups = groups;
   options.directory = directory_ + "/cluster" + std::to_string(++clusters_);
-  options.port = static_cast<uint16_t>(20'000 + (getpid() * 37 + clusters_ * 101) % 20'000);
+  options.port = static_cast<uint16_t>(20'000 + (getpid() * 37 + clusters_ * 101) % 12'000);
   return options;
 }
 
