@@ -21,7 +21,7 @@ Cluster::Cluster(World& world, const Plan& plan)
     : world_(world), plan_(plan), network_(world), prng_(world.fork_prng()) {
   network_.set_model(plan.link);
   registry_.add(service::ServiceId::kCache, [] { return service::host<RegisterMachine>(); });
-  if (plan.lock_clients != 0) {
+  if (plan.lock_clients + plan.document_clients != 0) {
     registry_.add(service::ServiceId::kLock, [] { return service::host<service::lock::State>(); });
     registry_.add(service::ServiceId::kKv, [] { return service::host<service::kv::State>(); });
   }
@@ -132,7 +132,7 @@ bool Cluster::start(NodeId id) {
 
 // Gives a new process its peers and its replicas.
 void Cluster::enter(NodeId id, Process& process) {
-  if (plan_.lock_clients != 0) {
+  if (plan_.lock_clients + plan_.document_clients != 0) {
     process.locks = std::make_unique<LockDoor>(world_, process.life, *process.node);
   }
   if (plan_.placement != 0) {

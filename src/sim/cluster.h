@@ -68,7 +68,7 @@ class Cluster {
   [[nodiscard]] bool refused(NodeId id) const { return machine(id).refused; }
   // Null while no process runs, and without placement.
   [[nodiscard]] node::Placement* placement(NodeId id);
-  // Null while no process runs, and in plans without clients of the locks.
+  // Null while no process runs, and in plans without clients of the locks or of the store.
   [[nodiscard]] LockDoor* locks(NodeId id);
   // The machines that there are: members that the cluster was born with, then the spares.
   [[nodiscard]] const std::vector<NodeId>& ids() const { return ids_; }

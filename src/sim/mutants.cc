@@ -52,6 +52,11 @@ constexpr MutantRow kTable[] = {
     {"snapshot_misses_changed_entry", "snapshots", 20, "what changes under a freeze is lost"},
     {"apply_twice_after_snapshot", "snapshots", 20,
      "the first entry after a snapshot is in it already"},
+    // What an index gives, and a watch.
+    {"index_keeps_old_entries", "documents", 20, "an index keeps the value that a key has lost"},
+    {"index_lets_twins_in", "documents", 20, "a unique index lets a second key in"},
+    {"watch_ignores_compaction", "documents", 40, "a watch goes on behind what is forgotten"},
+    {"watch_skips_what_is_left", "documents", 20, "a page that is cut counts as whole"},
     // Who holds what.
     {"lease_without_grace", "locks", 40, "a new leader ends leases that it has not heard of"},
     {"heartbeats_unheard", "locks", 20, "the leader answers heartbeats, and forgets them"},

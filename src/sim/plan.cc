@@ -50,6 +50,7 @@ std::vector<Setting> settings_of(Plan& plan) {
       {"lock_clients", &plan.lock_clients},
       {"lock_domains", &plan.lock_domains},
       {"locks", &plan.locks},
+      {"document_clients", &plan.document_clients},
       {"attempt", &plan.attempt},
       {"heal", &plan.heal},
       {"duration", &plan.duration},

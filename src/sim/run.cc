@@ -5,6 +5,7 @@
 
 #include "sim/check/observer.h"
 #include "sim/nemesis.h"
+#include "sim/workloads/documents.h"
 #include "sim/workloads/locks.h"
 #include "sim/workloads/registers.h"
 
@@ -24,7 +25,8 @@ class Simulation {
         observer_(cluster_),
         nemesis_(cluster_),
         registers_(cluster_),
-        locks_(cluster_) {
+        locks_(cluster_),
+        documents_(cluster_) {
     world_.set_after_event([this](LifeId life) { after_event(life); });
   }
   ~Simulation() { world_.set_after_event(nullptr); }
@@ -36,11 +38,13 @@ class Simulation {
     }
     registers_.start();
     locks_.start();
+    documents_.start();
     nemesis_.start();
     world_.run_until(Instant() + plan_.duration);
     if (broken().empty()) {
       registers_.stop();
       locks_.stop();
+      documents_.stop();
       nemesis_.stop();
       heal();
     }
@@ -106,11 +110,15 @@ class Simulation {
   void last_reads() {
     registers_.finish();
     const Instant limit = world_.now() + kLastReadsMax;
-    while (world_.now() < limit && broken().empty() && !(registers_.idle() && locks_.idle())) {
+    while (world_.now() < limit && broken().empty() &&
+           !(registers_.idle() && locks_.idle() && documents_.idle())) {
       world_.run_until(world_.now() + kHealStep);
     }
     if (!locks_.idle() && broken().empty()) {
       failure_ = "a healed cluster keeps locks: " + locks_.unfinished();
+    }
+    if (!documents_.idle() && broken().empty()) {
+      failure_ = "a healed cluster does not show its documents: " + documents_.unfinished();
     }
     if (!registers_.idle() && broken().empty()) {
       failure_ = "a healed cluster does not answer: " + registers_.unfinished();
@@ -133,6 +141,9 @@ class Simulation {
     if (!locks_.complaint().empty()) {
       return locks_.complaint();
     }
+    if (!documents_.complaint().empty()) {
+      return documents_.complaint();
+    }
     return !registers_.complaint().empty() ? registers_.complaint() : cluster_.complaint();
   }
 
@@ -144,6 +155,7 @@ class Simulation {
   Nemesis nemesis_;
   Registers registers_;
   Locks locks_;
+  Documents documents_;
   std::string failure_;
 };
 

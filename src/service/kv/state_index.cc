@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "base/mutant.h"
 #include "service/kv/state.h"
 #include "service/value/json_field.h"
 #include "service/value/ordered.h"
@@ -83,7 +84,7 @@ void State::plan_entries(Spot& spot, std::optional<std::string_view> value) {
       continue;
     }
     const std::string prefix = entry_prefix(spot.keyspace, index.record.number);
-    if (!before.empty()) {
+    if (!before.empty() && !MUTANT(index_keeps_old_entries)) {
       index_changes_.push_back({&index, prefix + before + std::string(spot.name), false});
     }
     if (!after.empty()) {
@@ -128,7 +129,7 @@ bool State::is_taken(const Taken& wanted, Stamp at) const {
 Status State::check_unique(const Spot& spot, std::string_view value, Stamp at,
                            std::string_view besides) const {
   const Space* const space = indexed_space(spot.keyspace);
-  if (space == nullptr) {
+  if (space == nullptr || MUTANT(index_lets_twins_in)) {
     return Status::success();
   }
   for (const Index& index : space->indexes) {

@@ -113,7 +113,7 @@ Answer State::answer(const Scan& scan, Stamp now) const {
 }
 
 Answer State::answer(const Changes& query, Stamp) const {
-  if (query.after < history_.begin()) {
+  if (query.after < history_.begin() && !MUTANT(watch_ignores_compaction)) {
     return Status(Code::kPreconditionFailed,
                   "compacted: the history begins after revision " +
                       std::to_string(history_.begin().value()));
@@ -123,6 +123,7 @@ Answer State::answer(const Changes& query, Stamp) const {
   }
   ChangeList list;
   history_.read(query, list, unpacked_);
+  list.through = MUTANT(watch_skips_what_is_left) ? revision_ : list.through;
   list.revision = revision_;
   return list;
 }
