@@ -16,6 +16,8 @@ constexpr Duration kRetryPause = Duration::millis(20);
 constexpr uint32_t kImmediateRetries = 3;
 // An election and a round of replication, with some room.
 constexpr Duration kTrialPatience = Duration::millis(600);
+// Who does not lead answers at once, so its silence means a lost frame and not a slow round.
+constexpr Duration kStrayPatience = Duration::millis(50);
 
 // A group's answer that only means "ask elsewhere or a little later"; nothing was done.
 bool may_try_again(Code code) { return code == Code::kNotLeader || code == Code::kUnavailable; }
@@ -141,6 +143,10 @@ Forwarder::Tried Forwarder::attempt_once(std::unique_ptr<Forwarded>& request) {
   const Duration left = request->deadline - now;
   std::string bytes = encode_request(*request, left);
   ++sent_;
+  if (on_trial(*request)) {
+    const bool is_leader = target == routes_.leader_of(request->group);
+    lines_.at(request->group).guessed = is_leader ? NodeId() : target;
+  }
   // The request moves into the callback, so that it lives exactly as long as the call.
   routes_.call(target, std::move(bytes), left,
                [this, alive = alive_, held = std::move(request), target](
@@ -302,10 +308,16 @@ void Forwarder::tend_line(GroupId group, Instant now) {
   in_lines_ += waiting.size();
   line.waiting.insert(line.waiting.begin(), std::make_move_iterator(waiting.begin()),
                       std::make_move_iterator(waiting.end()));
-  if (line.trial != 0 && now - line.tried_at >= kTrialPatience) {
+  if (line.trial != 0 && now - line.tried_at >= patience_with(group, line)) {
     line.trial = 0;
   }
   try_first(group);
+}
+
+Duration Forwarder::patience_with(GroupId group, const Line& line) {
+  const NodeId leader = routes_.leader_of(group);
+  const bool is_astray = !line.guessed.none() && !leader.none() && leader != line.guessed;
+  return is_astray ? kStrayPatience : kTrialPatience;
 }
 
 bool Forwarder::on_trial(const Forwarded& request) const {

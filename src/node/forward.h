@@ -9,7 +9,8 @@
 // Commands of one group keep their order across all that: one that has to be tried again stands in
 // its group's line, and whatever comes for the group stands behind it. The first of the line is
 // tried alone; when a leader has taken it, the others follow at once, in their order. If nothing is
-// heard of it for long (the leader was paused), its outcome is unknown, and the next one is tried.
+// heard of it for long (the leader was paused), its outcome is unknown, and the next one is tried;
+// sooner, if it was sent on a guess and another leads.
 //
 //   start()       no line of the group    attempt
 //                 a line                  behind its last
@@ -110,6 +111,7 @@ class Forwarder {
   struct Line {
     Requests waiting;
     uint64_t trial = 0;  // of the first one, which is out; zero: it is not
+    NodeId guessed;      // who has it, if it was not known to lead
     Instant tried_at;
   };
   enum class Tried : uint8_t { kTaken, kSent, kNobody };
@@ -125,6 +127,8 @@ class Forwarder {
   void follow(GroupId group);
   void end_late(Requests& requests, Instant now);
   void tend_line(GroupId group, Instant now);
+  // How long the first of a line may be out without an answer.
+  [[nodiscard]] Duration patience_with(GroupId group, const Line& line);
   [[nodiscard]] bool on_trial(const Forwarded& request) const;
   // True if it was on trial; it is no more, and the group's line is there.
   [[nodiscard]] bool end_trial(const Forwarded& request);

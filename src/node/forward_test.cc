@@ -351,6 +351,28 @@ TEST_F(ForwarderTest, a_leader_that_says_nothing_holds_up_no_line_for_long) {
   EXPECT_FALSE(forwarder.has_line(GroupId(1)));
 }
 
+// A frame was lost while nobody led, and then this node was elected (seed 402554 of the plan
+// lock_deadlocks).
+TEST_F(ForwarderTest, a_wrong_guess_that_says_nothing_holds_up_no_line) {
+  leader = NodeId();
+  deadline_after = Duration::seconds(10);
+  command("a");
+  fail(Code::kUnavailable);
+  advance(20);
+  EXPECT_EQ(sent(), "a");
+  command("b");
+  advance(60);
+  EXPECT_EQ(sent(), "a") << "who was asked may be the one that is elected";
+  leader = calls.front().target;
+  advance(60);
+  EXPECT_EQ(sent(), "a");
+  leader = NodeId(1);
+  lead_here = true;
+  advance(20);
+  EXPECT_EQ(served, "b");
+  EXPECT_FALSE(forwarder.has_line(GroupId(1)));
+}
+
 TEST_F(ForwarderTest, what_is_taken_back_goes_to_the_leader_before_what_comes_later) {
   forwarder.take_back(make(ForwardKind::kCommand, "a"));
   forwarder.take_back(make(ForwardKind::kCommand, "b"));
