@@ -123,6 +123,21 @@ class ReadWriteLock {
   const std::string name_;
 };
 
+// At most `limit` permits are out, over all processes; all who use it say the same limit.
+class Semaphore {
+ public:
+  Semaphore(LockSession& session, std::string name, uint64_t limit)
+      : session_(session), name_(std::move(name)), limit_(limit) {}
+  [[nodiscard]] Result<Held> acquire(uint64_t permits = 1, Duration wait = LockOptions().wait) {
+    return session_.acquire_permits(name_, {permits, limit_}, {false, wait});
+  }
+
+ private:
+  LockSession& session_;
+  const std::string name_;
+  const uint64_t limit_;
+};
+
 // One of many candidates leads: whoever holds the lock. Its token is its term.
 class Election {
  public:

@@ -80,6 +80,45 @@ TEST_F(EmbeddedLocks, a_write_under_a_fence_is_refused_once_a_later_holder_has_w
   EXPECT_TRUE(database_->remove("k", held->fence()).ok());
 }
 
+TEST_F(EmbeddedLocks, no_more_permits_are_out_than_the_limit_of_a_semaphore) {
+  const auto a = session();
+  const auto b = session();
+  Semaphore one(*a, "slots", 3);
+  Semaphore two(*b, "slots", 3);
+  {
+    const Result<Held> held = one.acquire(2);
+    ASSERT_TRUE(held.ok());
+    EXPECT_EQ(two.acquire(2, Duration()).status().code(), Code::kPreconditionFailed);
+    EXPECT_EQ(two.acquire(2, Duration::millis(50)).status().code(), Code::kTimeout);
+    EXPECT_TRUE(two.acquire(1, Duration()).ok());
+  }
+  EXPECT_TRUE(two.acquire(3, Duration()).ok()) << "all were given back";
+  EXPECT_FALSE(Semaphore(*a, "slots", 2).acquire(3, Duration()).ok()) << "more than there are";
+}
+
+TEST_F(EmbeddedLocks, a_barrier_lets_nobody_go_on_before_all_have_come) {
+  constexpr uint32_t kParties = 3;
+  std::atomic<uint32_t> come = 0;
+  std::atomic<bool> too_early = false;
+  std::vector<std::thread> threads;
+  for (uint32_t party = 0; party < kParties; ++party) {
+    threads.emplace_back([&] {
+      Barrier barrier(*database_, "barrier", kParties);
+      for (uint32_t round = 1; round <= 2; ++round) {
+        ++come;
+        const Result<uint32_t> number = barrier.wait(Duration::seconds(30));
+        too_early = too_early || !number.ok() || *number >= kParties || come < round * kParties;
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  EXPECT_FALSE(too_early);
+  EXPECT_EQ(Barrier(*database_, "alone", 2).wait(Duration::millis(30)).status().code(),
+            Code::kTimeout);
+}
+
 TEST_F(EmbeddedLocks, recipes_exclude_and_share) {
   const auto a = session();
   const auto b = session();
@@ -89,6 +128,7 @@ TEST_F(EmbeddedLocks, recipes_exclude_and_share) {
   const Result<Held> second = two.read();
   EXPECT_TRUE(first.ok() && second.ok());
   EXPECT_EQ(b->upgrade("rw", Duration()).status().code(), Code::kPreconditionFailed);
+  EXPECT_FALSE(two.write(Duration()).ok());
   EXPECT_TRUE(a->acquire_permits("s", {2, 3}).ok()) << "and given back at once";
   const Result<Held> permits = a->acquire_permits("s", {2, 3});
   EXPECT_FALSE(b->acquire_permits("s", {2, 3}, kNow).ok());
