@@ -132,7 +132,8 @@ bool Host::run_until(const std::function<bool()>& condition, Duration limit) {
 bool Host::lead_all(Duration limit) {
   const Instant end = clock.now() + limit;
   while (clock.now() < end) {
-    bool all = true;
+    // Before the cluster is founded there are no groups, and none that somebody else leads.
+    bool all = !node->founding() && node->group_ids().size() >= node->groups();
     for (const GroupId id : node->group_ids()) {
       node::Group* const group = node->group(id);
       if (!group->leads()) {
