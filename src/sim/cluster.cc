@@ -23,6 +23,8 @@ Cluster::Cluster(World& world, const Plan& plan)
   registry_.add(service::ServiceId::kCache, [] { return service::host<RegisterMachine>(); });
   if (plan.lock_clients + plan.document_clients != 0) {
     registry_.add(service::ServiceId::kLock, [] { return service::host<service::lock::State>(); });
+  }
+  if (plan.lock_clients + plan.document_clients + plan.store_clients != 0) {
     registry_.add(service::ServiceId::kKv, [] { return service::host<service::kv::State>(); });
   }
   const bool placement = plan.placement != 0;
@@ -134,6 +136,9 @@ bool Cluster::start(NodeId id) {
 void Cluster::enter(NodeId id, Process& process) {
   if (plan_.lock_clients + plan_.document_clients != 0) {
     process.locks = std::make_unique<LockDoor>(world_, process.life, *process.node);
+  }
+  if (plan_.store_clients != 0) {
+    process.store = std::make_unique<StoreDoor>(world_, process.life, *process.node);
   }
   if (plan_.placement != 0) {
     node::PlacementOptions options;
@@ -343,6 +348,11 @@ NodeId Cluster::any_door(Prng& prng) const {
 LockDoor* Cluster::locks(NodeId id) {
   Machine& m = machine(id);
   return m.process == nullptr ? nullptr : m.process->locks.get();
+}
+
+StoreDoor* Cluster::store(NodeId id) {
+  Machine& m = machine(id);
+  return m.process == nullptr ? nullptr : m.process->store.get();
 }
 
 LifeId Cluster::life(NodeId id) const {

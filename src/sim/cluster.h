@@ -26,6 +26,7 @@
 #include "sim/net.h"
 #include "sim/plan.h"
 #include "sim/process.h"
+#include "sim/workloads/store_door.h"
 #include "sim/world.h"
 
 namespace quorate::sim {
@@ -68,8 +69,10 @@ class Cluster {
   [[nodiscard]] bool refused(NodeId id) const { return machine(id).refused; }
   // Null while no process runs, and without placement.
   [[nodiscard]] node::Placement* placement(NodeId id);
-  // Null while no process runs, and in plans without clients of the locks or of the store.
+  // Null while no process runs, and in plans without clients of the locks or documents.
   [[nodiscard]] LockDoor* locks(NodeId id);
+  // Null while no process runs, and in plans without clients of the store.
+  [[nodiscard]] StoreDoor* store(NodeId id);
   // The machines that there are: members that the cluster was born with, then the spares.
   [[nodiscard]] const std::vector<NodeId>& ids() const { return ids_; }
   // A machine that a client may ask.
@@ -109,7 +112,9 @@ class Cluster {
     std::unique_ptr<node::Node> node;
     std::unique_ptr<node::Placement> placement;
     std::unique_ptr<LockDoor> locks;
+    std::unique_ptr<StoreDoor> store;
     ~Process() {
+      store.reset();
       locks.reset();
       placement.reset();
       node.reset();

@@ -57,6 +57,11 @@ constexpr MutantRow kTable[] = {
     {"index_lets_twins_in", "documents", 20, "a unique index lets a second key in"},
     {"watch_ignores_compaction", "documents", 40, "a watch goes on behind what is forgotten"},
     {"watch_skips_what_is_left", "documents", 20, "a page that is cut counts as whole"},
+    // What the store holds, finds and tells.
+    {"unique_ignores_batches", "store", 20, "a batch is not held against a unique index"},
+    {"quota_of_keys_unasked", "store", 20, "a keyspace grows beyond its quota"},
+    {"bucket_forgets", "store_snapshots", 20, "what was taken from a bucket is not kept"},
+    {"watch_begins_anew", "store", 20, "a watch goes on from now, not from where it was"},
     // Who holds what.
     {"lease_without_grace", "locks", 40, "a new leader ends leases that it has not heard of"},
     {"heartbeats_unheard", "locks", 20, "the leader answers heartbeats, and forgets them"},

@@ -51,6 +51,7 @@ std::vector<Setting> settings_of(Plan& plan) {
       {"lock_domains", &plan.lock_domains},
       {"locks", &plan.locks},
       {"document_clients", &plan.document_clients},
+      {"store_clients", &plan.store_clients},
       {"attempt", &plan.attempt},
       {"heal", &plan.heal},
       {"duration", &plan.duration},

@@ -8,6 +8,7 @@
 #include "sim/workloads/documents.h"
 #include "sim/workloads/locks.h"
 #include "sim/workloads/registers.h"
+#include "sim/workloads/store.h"
 
 namespace quorate::sim {
 namespace {
@@ -26,7 +27,8 @@ class Simulation {
         nemesis_(cluster_),
         registers_(cluster_),
         locks_(cluster_),
-        documents_(cluster_) {
+        documents_(cluster_),
+        store_(cluster_) {
     world_.set_after_event([this](LifeId life) { after_event(life); });
   }
   ~Simulation() { world_.set_after_event(nullptr); }
@@ -39,12 +41,14 @@ class Simulation {
     registers_.start();
     locks_.start();
     documents_.start();
+    store_.start();
     nemesis_.start();
     world_.run_until(Instant() + plan_.duration);
     if (broken().empty()) {
       registers_.stop();
       locks_.stop();
       documents_.stop();
+      store_.stop();
       nemesis_.stop();
       heal();
     }
@@ -52,14 +56,18 @@ class Simulation {
       last_reads();
     }
     cluster_.harvest_all();
-    return broken().empty() ? registers_.check() : broken();
+    if (!broken().empty()) {
+      return broken();
+    }
+    const std::string story = store_.check();
+    return story.empty() ? registers_.check() : story;
   }
 
   void fill(Report& report) const {
     report.hash = world_.hash();
     report.events = world_.events();
-    report.operations = registers_.operations();
-    report.answered = registers_.answered();
+    report.operations = registers_.operations() + store_.operations();
+    report.answered = registers_.answered() + store_.answered();
     report.unknown = registers_.unknown();
     report.undecided = registers_.undecided();
     report.faults = nemesis_.injected();
@@ -90,6 +98,7 @@ class Simulation {
       if (cluster_.speaks(id)) {
         observer_.look(id);
         locks_.after_event(id);
+        store_.after_event(id);
       }
       cluster_.after_event(life);
     }
@@ -110,8 +119,7 @@ class Simulation {
   void last_reads() {
     registers_.finish();
     const Instant limit = world_.now() + kLastReadsMax;
-    while (world_.now() < limit && broken().empty() &&
-           !(registers_.idle() && locks_.idle() && documents_.idle())) {
+    while (world_.now() < limit && broken().empty() && !idle()) {
       world_.run_until(world_.now() + kHealStep);
     }
     if (!locks_.idle() && broken().empty()) {
@@ -119,6 +127,9 @@ class Simulation {
     }
     if (!documents_.idle() && broken().empty()) {
       failure_ = "a healed cluster does not show its documents: " + documents_.unfinished();
+    }
+    if (!store_.idle() && broken().empty()) {
+      failure_ = "a healed cluster leaves the store's clients waiting: " + store_.unfinished();
     }
     if (!registers_.idle() && broken().empty()) {
       failure_ = "a healed cluster does not answer: " + registers_.unfinished();
@@ -129,6 +140,10 @@ class Simulation {
       const std::string still = observer_.differences();
       failure_ = still.empty() ? failure_ : "after the last reads: " + still;
     }
+  }
+
+  [[nodiscard]] bool idle() {
+    return registers_.idle() && locks_.idle() && documents_.idle() && store_.idle();
   }
 
   [[nodiscard]] const std::string& broken() const {
@@ -144,6 +159,9 @@ class Simulation {
     if (!documents_.complaint().empty()) {
       return documents_.complaint();
     }
+    if (!store_.complaint().empty()) {
+      return store_.complaint();
+    }
     return !registers_.complaint().empty() ? registers_.complaint() : cluster_.complaint();
   }
 
@@ -156,6 +174,7 @@ class Simulation {
   Registers registers_;
   Locks locks_;
   Documents documents_;
+  Store store_;
   std::string failure_;
 };
 

@@ -91,7 +91,8 @@ Status State::check_room(KeyspaceId keyspace, uint64_t keys, int64_t bytes) cons
   if (space.record.fate != SpaceRecord::Fate::kLives) {
     return Status(Code::kNotFound, "the keyspace was dropped");
   }
-  if (keys > 0 && space.record.keys_max > 0 && space.keys + keys > space.record.keys_max) {
+  const bool is_full = space.keys + keys > space.record.keys_max && !MUTANT(quota_of_keys_unasked);
+  if (keys > 0 && space.record.keys_max > 0 && is_full) {
     return Status(Code::kQuotaExceeded, "the keyspace holds as many keys as it may");
   }
   if (grown > 0 && space.record.bytes_max > 0 && space.bytes + grown > space.record.bytes_max) {
@@ -343,7 +344,7 @@ Answer State::run(const RateLimit& command, const Moment& moment) {
   rated.tokens_left = bucket.micro_tokens / kMicro;
   rated.retry_after = rated.allowed ? Duration() : wait_for(bucket, command, cost);
   rated.full_after = wait_for(bucket, command, command.burst * kMicro);
-  if (!rated.allowed || cost == 0) {
+  if (!rated.allowed || cost == 0 || MUTANT(bucket_forgets)) {
     return rated;
   }
   bucket.end = rounded_up(moment.at + rated.full_after);

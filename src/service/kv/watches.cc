@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 namespace quorate::service::kv {
 namespace {
@@ -63,7 +64,7 @@ void Watches::ask_where(const Held& watch, size_t number) {
 
 void Watches::take_where(const Held& watch, size_t number, const Usage& usage) {
   Position& at = watch->places[number].at;
-  if (watch->spec.after.empty()) {
+  if (watch->spec.after.empty() || MUTANT(watch_begins_anew)) {
     at.after = usage.revision;
     return;
   }
