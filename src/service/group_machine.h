@@ -87,7 +87,8 @@ class GroupMachine {
     uint64_t digest = 0;       // as the end of the image states it
   };
 
-  [[nodiscard]] Status apply_one(const BatchCommand& command, const Moment& moment);
+  class Ahead;
+  [[nodiscard]] Status apply_one(const BatchCommand& command, const Moment& moment, bool is_heard);
   [[nodiscard]] Status restore_header(std::string_view& piece);
   [[nodiscard]] Status restore_part(uint8_t part, std::string_view bytes);
   [[nodiscard]] Status restore_fail(std::string message);

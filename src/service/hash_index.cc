@@ -73,6 +73,19 @@ Ref HashIndex::find(uint64_t hash, std::string_view key) const {
   }
 }
 
+void HashIndex::prefetch_entry(uint64_t hash) const {
+  if (bucket_count_ == 0) {
+    return;
+  }
+  const uint8_t tag = tag_of(hash);
+  const Bucket& bucket = buckets_.at(address(hash));
+  for (size_t at = 0; at < kSlots; ++at) {
+    if (bucket.tags[at] == tag) {
+      entries_.prefetch(bucket.refs[at]);
+    }
+  }
+}
+
 size_t HashIndex::used(const Bucket& bucket) {
   size_t count = 0;
   while (count < kSlots && bucket.tags[count] != 0) {

@@ -35,9 +35,12 @@ class HashIndex {
   // For what will be looked up soon.
   void prefetch(uint64_t hash) const {
     if (bucket_count_ != 0) {
-      __builtin_prefetch(&buckets_.at(address(hash)));
+      fetch_ahead(&buckets_.at(address(hash)));
     }
   }
+
+  // The entries that may be meant, once their bucket is at hand.
+  void prefetch_entry(uint64_t hash) const;
 
   // Before: no entry of this key is there.
   void insert(uint64_t hash, Ref ref);

@@ -71,9 +71,13 @@ class SnapshotSource {
 class Hosted {
  public:
   virtual ~Hosted() = default;
-  // Decodes and applies; appends the encoded answer. A command that does not decode is answered
-  // with kInvalidArgument on every replica alike.
-  virtual void apply(std::string_view command, const Moment& moment, std::string& answer) = 0;
+  // Decodes and applies; appends the encoded answer, unless that is null: nobody waits for it. A
+  // command that does not decode is answered with kInvalidArgument on every replica alike.
+  virtual void apply(std::string_view command, const Moment& moment, std::string* answer) = 0;
+  // Begins to fetch what apply() of this command will look at, in two steps with other work between
+  // them: the first gives what the second takes. Changes nothing, and need not be followed.
+  [[nodiscard]] virtual uint64_t prefetch(std::string_view) const { return 0; }
+  virtual void prefetch_more(uint64_t) const {}
   // Reads; `now` is the newest stamp of the group, or the leader's wall time if later.
   virtual void query(std::string_view query, Stamp now, std::string& answer) const = 0;
   // The earliest stamp at which something is due (expiry); Stamp::never() if nothing is. When the

@@ -58,6 +58,21 @@ concept Leased = requires(const M& seen, const typename M::Query& query, const H
   { seen.news() } -> std::same_as<uint64_t>;
 };
 
+// A machine whose most frequent command has a way of its own: false if it is another command, or
+// one that is refused for its form, and nothing was done.
+template <class M>
+concept Quick = requires(M machine, std::string_view command, const Moment& moment,
+                         std::string* answer) {
+  { machine.apply_quickly(command, moment, answer) } -> std::same_as<bool>;
+};
+
+// A machine that can fetch ahead; see Hosted.
+template <class M>
+concept Prefetching = requires(const M& seen, std::string_view command, uint64_t hint) {
+  { seen.prefetch(command) } -> std::same_as<uint64_t>;
+  { seen.prefetch_more(hint) } -> std::same_as<void>;
+};
+
 // The status that opens every encoded answer.
 void encode_status(const Status& status, std::string& out);
 // What the code says; kCorrupted if the bytes are not an answer. After: reader stands behind it.
@@ -69,11 +84,29 @@ class HostedMachine final : public Hosted {
   template <class... Args>
   explicit HostedMachine(Args&&... args) : machine_(std::forward<Args>(args)...) {}
 
-  void apply(std::string_view command, const Moment& moment, std::string& answer) override {
+  void apply(std::string_view command, const Moment& moment, std::string* answer) override {
+    if constexpr (Quick<M>) {
+      if (machine_.apply_quickly(command, moment, answer)) {
+        return;
+      }
+    }
     const Result<typename M::Command> decoded = M::decode_command(command);
-    M::encode_answer(decoded.ok() ? machine_.apply(*decoded, moment)
-                                  : typename M::Answer(decoded.status()),
-                     answer);
+    const auto said = decoded.ok() ? machine_.apply(*decoded, moment)
+                                   : typename M::Answer(decoded.status());
+    if (answer != nullptr) {
+      M::encode_answer(said, *answer);
+    }
+  }
+  [[nodiscard]] uint64_t prefetch(std::string_view command) const override {
+    if constexpr (Prefetching<M>) {
+      return machine_.prefetch(command);
+    }
+    return 0;
+  }
+  void prefetch_more(uint64_t hint) const override {
+    if constexpr (Prefetching<M>) {
+      machine_.prefetch_more(hint);
+    }
   }
   void query(std::string_view query, Stamp now, std::string& answer) const override {
     const Result<typename M::Query> decoded = M::decode_query(query);

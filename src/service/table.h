@@ -57,8 +57,14 @@ class Table {
   };
 
   [[nodiscard]] Place locate(std::string_view key) const;
-  // Begins to fetch what locate() will look at; for batches.
-  void prefetch(std::string_view key) const { hash_.prefetch(hash_.hash(key)); }
+  // For batches: begins to fetch what locate() will look at first, and, given what that said and
+  // some time later, the entry itself.
+  [[nodiscard]] uint64_t prefetch(std::string_view key) const {
+    const uint64_t hash = hash_.hash(key);
+    hash_.prefetch(hash);
+    return hash;
+  }
+  void prefetch_entry(uint64_t hash) const { hash_.prefetch_entry(hash); }
   // Before: found(). The view is good until the next change.
   [[nodiscard]] std::string_view record(const Place& place) const;
   [[nodiscard]] std::optional<std::string_view> find(std::string_view key) const;

@@ -68,7 +68,7 @@ static void write_fields(Writer& writer, const Put& put) {
   writer.boolean(put.with_previous);
 }
 
-static void read_fields(Reader& reader, Put& put) {
+void read_fields(Reader& reader, Put& put) {
   put.keyspace = reader.id<KeyspaceId>();
   put.key = reader.bytes();
   put.value = reader.bytes();

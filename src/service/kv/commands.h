@@ -321,8 +321,15 @@ void begin_fenced(const Fence& fence, std::string& out);
 [[nodiscard]] Result<Command> decode_command(std::string_view bytes);
 [[nodiscard]] Result<Query> decode_query(std::string_view bytes);
 
+// Of the hot path: false if the bytes are another command, or one that decode_command() refuses.
+[[nodiscard]] bool decode(std::string_view bytes, Put& put);
+// The keyspace and key of a command on one key; false if it is none.
+[[nodiscard]] bool decode_key(std::string_view bytes, KeyspaceId& keyspace, std::string_view& key);
+void read_fields(Reader& reader, Put& put);
+
 // What decode_... checks, for callers that want to know before they send.
 [[nodiscard]] Status validate(const Command& command);
+[[nodiscard]] Status validate(const Put& put);
 [[nodiscard]] Status validate(const Query& query);
 
 // The end of the range of keys that begin with `prefix`; empty if there is none.

@@ -225,9 +225,12 @@ std::string noise(Prng& prng) {
   return bytes;
 }
 
-TEST(kv_codec, any_bytes_do_no_harm) {
+// Beside the state by itself two that are hosted: of one the answers are heard, of the other not.
+TEST(kv_codec, any_bytes_do_no_harm_and_are_the_same_to_every_replica) {
   Prng prng(1);
   State state;
+  HostedMachine<State> heard;
+  HostedMachine<State> unheard;
   uint64_t applied = 0;
   for (int round = 0; round < 100'000; ++round) {
     std::string bytes = noise(prng);
@@ -238,8 +241,19 @@ TEST(kv_codec, any_bytes_do_no_harm) {
     }
     (void)decode_answer(bytes);
     const Moment moment{Stamp::from_micros(round), Index(static_cast<uint64_t>(round) + 1)};
-    if (const Result<Command> command = decode_command(bytes); command.ok()) {
-      (void)state.apply(*command, moment);
+    std::string answer;
+    std::string expected;
+    heard.prefetch_more(heard.prefetch(bytes));
+    heard.apply(bytes, moment, &answer);
+    unheard.apply(bytes, moment, nullptr);
+    const Result<Command> command = decode_command(bytes);
+    Put put;
+    const bool is_put = command.ok() && std::holds_alternative<Put>(*command);
+    ASSERT_EQ(decode(bytes, put), is_put);
+    if (command.ok()) {
+      ASSERT_TRUE(!is_put || put == std::get<Put>(*command));
+      encode(state.apply(*command, moment), expected);
+      ASSERT_EQ(answer, expected);
       ++applied;
     }
     if (const Result<Query> query = decode_query(bytes); query.ok()) {
@@ -248,6 +262,8 @@ TEST(kv_codec, any_bytes_do_no_harm) {
   }
   EXPECT_GT(applied, 1'000u);
   state.check_invariants();
+  EXPECT_EQ(heard.digest(), state.digest());
+  EXPECT_EQ(unheard.digest(), state.digest());
 }
 
 TEST(kv_codec, a_count_cannot_ask_for_more_memory_than_it_sent) {

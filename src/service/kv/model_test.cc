@@ -159,8 +159,8 @@ TEST(kv_model, replicas_agree_also_through_snapshots_taken_under_change) {
       const std::string body = story.next();
       std::string answer;
       std::string other_answer;
-      leader->apply(body, {story.now(), Index(index)}, answer);
-      follower->apply(body, {story.now(), Index(index)}, other_answer);
+      leader->apply(body, {story.now(), Index(index)}, &answer);
+      follower->apply(body, {story.now(), Index(index)}, &other_answer);
       ASSERT_EQ(answer, other_answer) << "seed " << seed << " index " << index;
       ASSERT_EQ(leader->digest(), follower->digest()) << "seed " << seed << " index " << index;
       if (source == nullptr && prng.chance(1, 100)) {
@@ -194,7 +194,7 @@ TEST(kv_model, a_damaged_image_is_refused_and_leaves_nothing) {
   std::unique_ptr<Hosted> machine = make(1);
   for (uint64_t index = 1; index <= 100; ++index) {
     std::string answer;
-    machine->apply(story.next(), {story.now(), Index(index)}, answer);
+    machine->apply(story.next(), {story.now(), Index(index)}, &answer);
   }
   const std::string image = image_of(*machine);
   std::unique_ptr<Hosted> other = make(2);
@@ -361,7 +361,7 @@ TEST(kv_model, a_dump_under_change_is_the_state_at_its_end) {
     Dumper dumper;
     for (uint64_t index = 1; index <= 1'000; ++index) {
       std::string answer;
-      machine->apply(story.next(), {story.now(), Index(index)}, answer);
+      machine->apply(story.next(), {story.now(), Index(index)}, &answer);
       if (index < 200 || !dumper.step(*machine, story.now())) {
         continue;
       }
@@ -439,7 +439,7 @@ TEST(kv_model, the_changes_of_a_trail_make_the_state) {
     Archivist archivist;
     for (uint64_t index = 1; index <= 1'000; ++index) {
       std::string answer;
-      machine->apply(story.next(), {story.now(), Index(index)}, answer);
+      machine->apply(story.next(), {story.now(), Index(index)}, &answer);
       if (index % 10 != 0) {
         continue;
       }

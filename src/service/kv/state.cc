@@ -90,11 +90,38 @@ OpAnswer narrow(Answer answer) {
 State::State(const Options& options)
     : table_(options.hash_seed), history_(options.history_bytes_max) {}
 
-Answer State::apply(const Command& command, const Moment& moment) {
+void State::begin(const Moment& moment) {
   kept_.clear();
   kept_bytes_ = 0;
   at_ = moment.at;
+}
+
+Answer State::apply(const Command& command, const Moment& moment) {
+  begin(moment);
   return std::visit([&](const auto& fields) { return run(fields, moment); }, command);
+}
+
+// A Put goes from bytes to state without the variants of all commands: to make, move and destroy
+// those costs as much as the table.
+bool State::apply_quickly(std::string_view bytes, const Moment& moment, std::string* answer) {
+  Put put;
+  if (!decode(bytes, put)) {
+    return false;
+  }
+  begin(moment);
+  const Answer said = run(put, moment);
+  if (answer != nullptr) {
+    kv::encode(said, *answer);
+  }
+  return true;
+}
+
+uint64_t State::prefetch(std::string_view bytes) const {
+  KeyspaceId keyspace;
+  std::string_view key;
+  return decode_key(bytes, keyspace, key)
+             ? table_.prefetch(TableKey(keyspace, RecordKind::kKey, key).view())
+             : 0;
 }
 
 void State::look(Spot& spot, Stamp at) {

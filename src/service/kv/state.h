@@ -61,6 +61,12 @@ class State : private Table::RestoreObserver {
 
   // Before: the command passed validate(). The answer's views are good until the next apply().
   [[nodiscard]] Answer apply(const Command& command, const Moment& moment);
+  // As decode, apply and encode, for a Put: most commands are one. See Quick in registry.h.
+  [[nodiscard]] bool apply_quickly(std::string_view bytes, const Moment& moment,
+                                   std::string* answer);
+  // See Hosted; for commands on one key.
+  [[nodiscard]] uint64_t prefetch(std::string_view bytes) const;
+  void prefetch_more(uint64_t hint) const { table_.prefetch_entry(hint); }
   // Before: the query passed validate().
   [[nodiscard]] Answer query(const Query& query, Stamp now) const;
   // The hot path of reads, without a variant. Not found() if there is no such key. A packed value
@@ -138,6 +144,7 @@ class State : private Table::RestoreObserver {
     std::string_view besides;
   };
 
+  void begin(const Moment& moment);
   Answer run(const Put& command, const Moment& moment);
   Answer run(const Delete& command, const Moment& moment);
   Answer run(const Touch& command, const Moment& moment);

@@ -65,7 +65,7 @@ class KvScript final : public testing::Script {
     std::string bytes;
     encode(command, bytes);
     answer_.clear();
-    machine_->apply(bytes, {now_, ++index_}, answer_);
+    machine_->apply(bytes, {now_, ++index_}, &answer_);
     machine_->check_invariants();
     return shown(line, decode_answer(answer_));
   }
@@ -76,7 +76,7 @@ class KvScript final : public testing::Script {
     uint64_t steps = 0;
     while (machine_->next_due() <= now_) {
       answer_.clear();
-      machine_->apply(machine_->due_command(now_), {now_, ++index_}, answer_);
+      machine_->apply(machine_->due_command(now_), {now_, ++index_}, &answer_);
       const Answer said = decode_answer(answer_);
       if (const auto* expired = std::get_if<Expired>(&said)) {
         count += expired->count;

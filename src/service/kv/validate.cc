@@ -9,6 +9,7 @@
 #include "service/kv/commands.h"
 #include "service/value/hash_value.h"
 #include "service/value/json_field.h"
+#include "service/verb/fields.h"
 
 namespace quorate::service::kv {
 namespace {
@@ -312,11 +313,17 @@ Status check(const Dump& query) {
                                                  : invalid("this is where no page ended");
 }
 
+constexpr size_t kSinglesCount = 6;  // Put to SetRange: they begin with keyspace and key
+static_assert(std::is_same_v<std::variant_alternative_t<0, Command>, Put>);
+static_assert(std::is_same_v<std::variant_alternative_t<kSinglesCount - 1, Command>, SetRange>);
+
 }  // namespace
 
 Status validate(const Command& command) {
   return std::visit([](const auto& fields) { return check(fields); }, command);
 }
+
+Status validate(const Put& put) { return check(put); }
 
 Status validate(const Query& query) {
   return std::visit([](const auto& fields) { return check(fields); }, query);
@@ -342,6 +349,26 @@ std::string prefix_end(std::string_view prefix) {
     end.back() = static_cast<char>(static_cast<uint8_t>(end.back()) + 1);
   }
   return end;
+}
+
+bool decode(std::string_view bytes, Put& put) {
+  Reader reader(bytes);
+  if (reader.u8() != kVerbVersion << kVerbBits) {
+    return false;
+  }
+  read_fields(reader, put);
+  return reader.done() && validate(put).ok();
+}
+
+bool decode_key(std::string_view bytes, KeyspaceId& keyspace, std::string_view& key) {
+  Reader reader(bytes);
+  const uint8_t tag = reader.u8();
+  if (tag >> kVerbBits != kVerbVersion || (tag & kVerbMask) >= kSinglesCount) {
+    return false;
+  }
+  keyspace = reader.id<KeyspaceId>();
+  key = reader.bytes();
+  return reader.ok() && key.size() <= limits::kKeyBytesMax;
 }
 
 }  // namespace quorate::service::kv

@@ -306,8 +306,8 @@ TEST(lock_model, replicas_agree_also_through_snapshots_taken_under_change) {
       const std::string body = story.next();
       std::string answer;
       std::string other_answer;
-      leader->apply(body, {story.now(), Index(index)}, answer);
-      follower->apply(body, {story.now(), Index(index)}, other_answer);
+      leader->apply(body, {story.now(), Index(index)}, &answer);
+      follower->apply(body, {story.now(), Index(index)}, &other_answer);
       ASSERT_EQ(answer, other_answer) << "seed " << seed << " index " << index;
       ASSERT_EQ(leader->digest(), follower->digest()) << "seed " << seed << " index " << index;
       if (prng.chance(1, 20)) {
@@ -329,7 +329,7 @@ TEST(lock_model, an_image_shows_the_moment_of_its_freeze) {
   uint64_t digest_then = 0;
   for (uint64_t index = 1; index <= 2'000; ++index) {
     std::string answer;
-    machine->apply(story.next(), {story.now(), Index(index)}, answer);
+    machine->apply(story.next(), {story.now(), Index(index)}, &answer);
     if (source == nullptr && index % 100 == 0) {
       digest_then = machine->digest();
       image.clear();

@@ -61,7 +61,7 @@ class LockScript final : public testing::Script {
     std::string bytes;
     encode(command, bytes);
     answer_.clear();
-    machine_->apply(bytes, {now_, ++index_}, answer_);
+    machine_->apply(bytes, {now_, ++index_}, &answer_);
     machine_->check_invariants();
     return decode_answer(answer_);
   }

@@ -16,7 +16,7 @@ class OneMachine final : public Proposer {
     EXPECT_EQ(command.group, kMetaGroup);
     std::string answer;
     if (weather_.ok()) {
-      hosted_->apply(command.body, {Stamp(), Index(++index_)}, answer);
+      hosted_->apply(command.body, {Stamp(), Index(++index_)}, &answer);
     }
     done(weather_, answer, {});
   }

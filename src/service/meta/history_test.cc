@@ -190,10 +190,10 @@ TEST(meta, identifiers_of_removed_nodes_are_never_given_again_even_when_forgotte
 TEST(meta, hosted_it_answers_in_bytes) {
   const auto hosted = host<State>();
   std::string answer;
-  hosted->apply(encode_command(small_cluster()), {Stamp(), Index(1)}, answer);
+  hosted->apply(encode_command(small_cluster()), {Stamp(), Index(1)}, &answer);
   EXPECT_TRUE(decode_answer(answer).ok());
   answer.clear();
-  hosted->apply("rubbish", {Stamp(), Index(2)}, answer);
+  hosted->apply("rubbish", {Stamp(), Index(2)}, &answer);
   EXPECT_EQ(decode_answer(answer).status().code(), Code::kInvalidArgument);
   answer.clear();
   hosted->query(encode_query(GetMap{}), Stamp(), answer);
