@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "service/kv/shown_answers_test.h"
 #include "service/value/json_field.h"
 #include "service/value/ordered.h"
 #include "testing/transcript.h"
@@ -19,13 +20,6 @@ namespace {
 
 using testing::Line;
 using testing::ScriptError;
-
-std::string text(uint64_t number) { return std::to_string(number); }
-
-std::string seconds(Duration duration) {
-  const int64_t millis = duration.millis();
-  return millis % 1'000 == 0 ? std::to_string(millis / 1'000) + "s" : std::to_string(millis) + "ms";
-}
 
 class KvScript final : public testing::Script {
  public:
@@ -47,13 +41,13 @@ class KvScript final : public testing::Script {
       std::string answer;
       encode(*query, bytes);
       machine_->query(bytes, now_, answer);
-      return shown(line, decode_answer(answer));
+      return shown(decode_answer(answer));
     }
     Command command = make_command(line);
     if (line.has("fence")) {
       command = under(make_fence(line), command);
     }
-    return apply(line, command);
+    return apply(command);
   }
 
  private:
@@ -61,13 +55,13 @@ class KvScript final : public testing::Script {
     return host<State>(State::Options{.hash_seed = 1, .history_bytes_max = 4'096});
   }
 
-  std::string apply(const Line& line, const Command& command) {
+  std::string apply(const Command& command) {
     std::string bytes;
     encode(command, bytes);
     answer_.clear();
     machine_->apply(bytes, {now_, ++index_}, &answer_);
     machine_->check_invariants();
-    return shown(line, decode_answer(answer_));
+    return shown(decode_answer(answer_));
   }
 
   // As the leader would: while something is due.
@@ -85,7 +79,8 @@ class KvScript final : public testing::Script {
       }
     }
     machine_->check_invariants();
-    return "expired " + text(count) + (steps == 0 ? "" : ", tended in " + text(steps) + " steps");
+    return "expired " + std::to_string(count) +
+           (steps == 0 ? "" : ", tended in " + std::to_string(steps) + " steps");
   }
 
   // Through a snapshot into a fresh machine.
@@ -165,7 +160,11 @@ class KvScript final : public testing::Script {
   std::optional<Txn::Op> make_op(const Line& line) {
     const KeyspaceId space = keyspace_of(line);
     if (line.verb == "put") {
-      return Put{space, line.arg(0), line.arg(1), lifetime_of(line, {}), condition_of(line),
+      return Put{space,
+                 line.arg(0),
+                 line.arg(1),
+                 lifetime_of(line, {}),
+                 condition_of(line),
                  has_word(line, "previous")};
     }
     if (line.verb == "delete") {
@@ -332,8 +331,8 @@ class KvScript final : public testing::Script {
         part = word;
         continue;
       }
-      const Line& step = *lines_.emplace_back(
-          std::make_unique<Line>(testing::parse_line(word, line.number)));
+      const Line& step =
+          *lines_.emplace_back(std::make_unique<Line>(testing::parse_line(word, line.number)));
       if (part == "if") {
         txn.compares.push_back(make_compare(step));
       } else {
@@ -399,7 +398,7 @@ class KvScript final : public testing::Script {
     if (line.verb == "find") {
       return make_find(line);
     }
-    if (line.verb == "dump") {   // the next page of the one dump that goes on
+    if (line.verb == "dump") {  // the next page of the one dump that goes on
       const bool anew = has_word(line, "anew");
       return Dump{anew ? std::string_view() : dump_after_, !anew, !anew && dump_done_,
                   Revision(anew ? 0 : dump_since_), line.option_number("bytes", 0)};
@@ -439,160 +438,16 @@ class KvScript final : public testing::Script {
                 0};
   }
 
-  // --- From an answer to lines ---------------------------------------------------------------
-
-  std::string ends(Stamp expires) const {
-    return expires == Stamp::never() ? "" : " ends in " + seconds(expires - now_);
-  }
-  std::string show(const Item& item) const {
-    if (!item.found()) {
-      return "-";
+  // Where a page ended is kept: the next one may ask to go on.
+  std::string shown(const Answer& answer) {
+    if (const auto* const hits = std::get_if<Hits>(&answer)) {
+      find_resume_ = hits->resume;
+    } else if (const auto* const dumped = std::get_if<Dumped>(&answer)) {
+      dump_after_ = dumped->after;
+      dump_done_ = dumped->is_done;
+      dump_since_ = dumped->since.value();
     }
-    return (item.key.empty() ? "" : std::string(item.key) + " = ") + std::string(item.value) +
-           " (version " + text(item.version) + ", created " + text(item.created.value()) +
-           ", modified " + text(item.modified.value()) + ")" + ends(item.expires);
-  }
-  std::string previous(const Item& item) const {
-    return item.found() ? ", was " + show(item) : "";
-  }
-
-  std::string shown(const Line& line, const Answer& answer) const {
-    if (const auto* status = std::get_if<Status>(&answer)) {
-      return status->to_string();
-    }
-    return std::visit([&](const auto& fields) { return show_one(line, fields); }, answer);
-  }
-  std::string show_one(const Line&, const Status& status) const { return status.to_string(); }
-  std::string show_one(const Line&, const Found& found) const { return show(found.item); }
-  std::string show_one(const Line&, const Written& written) const {
-    return "revision " + text(written.revision.value()) + ", version " + text(written.version) +
-           ", " + text(written.value_bytes) + " bytes" + previous(written.previous);
-  }
-  std::string show_one(const Line&, const Removed& removed) const {
-    return "removed " + text(removed.count) + ", revision " + text(removed.revision.value()) +
-           (removed.more ? ", more are left" : "") + previous(removed.previous);
-  }
-  std::string show_one(const Line&, const Touched& touched) const {
-    return "touched " + text(touched.count) + ends(touched.expires);
-  }
-  std::string show_one(const Line&, const Counted& counted) const {
-    return std::to_string(counted.value) + " (revision " + text(counted.revision.value()) +
-           ", version " + text(counted.version) + ")";
-  }
-  std::string show_one(const Line&, const Hashed& hashed) const {
-    std::string shown = std::to_string(hashed.number);
-    shown += hashed.revision.none() ? "" : " (revision " + text(hashed.revision.value()) + ")";
-    for (const Hashed::Entry& entry : hashed.entries) {
-      shown += " " + (entry.name.empty() ? "" : std::string(entry.name) + "=") +
-               (entry.is_there ? std::string(entry.value) : "-");
-    }
-    return shown;
-  }
-  std::string show_one(const Line&, const Stored& stored) const {
-    return "stored " + text(stored.count) + ", revision " + text(stored.revision.value());
-  }
-  std::string show_one(const Line&, const Items& items) const { return show_items(items.items); }
-  std::string show_items(const std::vector<Item>& items) const {
-    std::string lines;
-    for (const Item& item : items) {
-      lines += show(item) + "\n";
-    }
-    return lines;
-  }
-  std::string show_one(const Line&, const Page& page) const {
-    return show_items(page.items) +
-           (page.resume.empty() ? "end" : "more behind " + std::string(page.resume));
-  }
-  std::string show_one(const Line&, const Hits& hits) const {
-    std::string lines;
-    for (const Hit& hit : hits.hits) {
-      lines += std::string(hit.item.key) +
-               (hit.item.value.empty() ? "" : " = " + std::string(hit.item.value)) + "\n";
-    }
-    find_resume_ = hits.resume;
-    return lines +
-           (hits.resume.empty()
-                ? "end"
-                : "more behind " + std::string(hits.resume.substr(ordered_size(hits.resume))));
-  }
-  std::string show_one(const Line&, const IndexList& list) const {
-    static const char* const kStages[] = {"building", "ready", "clearing", "failed", "dropping"};
-    std::string lines;
-    for (const IndexList::Index& index : list.indexes) {
-      lines += std::string(index.name) + " on " + std::string(index.path) +
-               (index.unique ? ", unique" : "") + ": " + kStages[static_cast<int>(index.stage)] +
-               ", " + text(index.entries) + " entries" +
-               (index.cursor.empty() ? "" : ", at " + std::string(index.cursor)) + "\n";
-    }
-    return lines + text(list.indexes.size()) + " indexes";
-  }
-  std::string show_one(const Line& line, const TxnDone& done) const {
-    std::string lines = done.held ? "held\n" : "did not hold\n";
-    for (const OpAnswer& answer : done.answers) {
-      lines += "  " + std::visit([&](const auto& it) { return show_one(line, it); }, answer) + "\n";
-    }
-    return lines;
-  }
-  std::string show_one(const Line&, const Rated& rated) const {
-    return (rated.allowed ? "allowed, " : "refused, ") + text(rated.tokens_left) + " left" +
-           (rated.allowed ? "" : ", retry after " + seconds(rated.retry_after)) + ", full after " +
-           seconds(rated.full_after);
-  }
-  std::string show_one(const Line&, const ChangeList& list) const {
-    static const char* const kKinds[] = {"put", "delete", "expire"};
-    std::string lines;
-    for (const Change& change : list.changes) {
-      lines += text(change.revision.value()) + " " + kKinds[static_cast<int>(change.kind)] + " " +
-               std::string(change.key);
-      lines += change.kind == Change::Kind::kPut
-                   ? " = " + std::string(change.value) + " (version " + text(change.version) + ")"
-                   : "";
-      lines += change.had_previous ? ", was " + std::string(change.previous) : "";
-      lines += "\n";
-    }
-    return lines + "through " + text(list.through.value()) + " of " + text(list.revision.value());
-  }
-  std::string show_one(const Line&, const Trailed& trailed) const {
-    static const char* const kKinds[] = {"put",    "delete", "expire", "touch",
-                                         "settle", "drop",   "index",  "unindex"};
-    std::string lines;
-    for (const Trailed::Entry& entry : trailed.entries) {
-      const Change& change = entry.change;
-      lines += text(change.revision.value()) + " at " + seconds(entry.at - Stamp()) + " " +
-               text(entry.keyspace.value()) + " " + kKinds[static_cast<int>(change.kind)] + " " +
-               std::string(change.key);
-      lines += change.value.empty() ? "" : " = " + std::string(change.value);
-      lines += change.version == 0 ? "" : " (version " + text(change.version) + ")";
-      lines +=
-          entry.expires == Stamp::never() ? "" : " ends at " + seconds(entry.expires - Stamp());
-      lines += "\n";
-    }
-    return lines + "through " + text(trailed.through.value()) + " of " +
-           text(trailed.revision.value()) + " at " + seconds(trailed.at - Stamp());
-  }
-  std::string show_one(const Line&, const Usage& usage) const {
-    return text(usage.keys) + " keys, " + text(usage.bytes) + " bytes, " + text(usage.expiring) +
-           " ending, revision " + text(usage.revision.value()) + ", history after " +
-           text(usage.history_begin.value()) +
-           (usage.saved_bytes == 0 ? "" : ", saved " + text(usage.saved_bytes));
-  }
-  std::string show_one(const Line&, const Dumped& dumped) const {
-    std::string lines;
-    for (const Dumped::Entry& entry : dumped.entries) {
-      lines += text(entry.keyspace.value()) + " " + std::string(entry.key) + " = " +
-               show(entry.item) + "\n";
-    }
-    dump_after_ = dumped.after;
-    dump_done_ = dumped.is_done;
-    dump_since_ = dumped.since.value();
-    const bool is_complete = dumped.is_done && dumped.since == dumped.revision;
-    return lines + (is_complete ? "complete" : "more") + " at " + text(dumped.since.value());
-  }
-  std::string show_one(const Line&, const Settled& settled) const {
-    return settled.steps == 0 ? "as it was" : "done in " + text(settled.steps);
-  }
-  std::string show_one(const Line&, const Expired& expired) const {
-    return "expired " + text(expired.count);
+    return ShownAnswers(now_).text_of(answer);
   }
 
   std::unique_ptr<Hosted> machine_;
@@ -603,10 +458,10 @@ class KvScript final : public testing::Script {
   std::string end_;
   std::string find_after_;
   std::string lock_;
-  mutable std::string find_resume_;
-  mutable std::string dump_after_;
-  mutable bool dump_done_ = false;
-  mutable uint64_t dump_since_ = 0;
+  std::string find_resume_;
+  std::string dump_after_;
+  bool dump_done_ = false;
+  uint64_t dump_since_ = 0;
   std::vector<std::unique_ptr<Line>> lines_;
 };
 
