@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "service/kv/answers.h"
 
-#include "base/assert.h"
-#include "base/codec.h"
 #include "base/limits.h"
-#include "service/registry.h"
 #include "service/value/ordered.h"
-#include "service/verb/fields.h"
+#include "service/verb/codec.h"
 
 // Static and not in an unnamed namespace, as in commands.cc.
 namespace quorate::service::kv {
@@ -402,29 +399,7 @@ static void read_fields(Reader& reader, Hits& hits) {
   hits.revision = reader.id<Revision>();
 }
 
-void encode(const Answer& answer, std::string& out) {
-  if (const Status* const refusal = std::get_if<Status>(&answer)) {
-    ASSERT(!refusal->ok(), "success is one of the other kinds");
-    encode_status(*refusal, out);
-    return;
-  }
-  encode_status(Status(), out);
-  Writer writer(out);
-  write_variant(writer, answer);
-}
-
-Answer decode_answer(std::string_view bytes) {
-  Reader reader(bytes);
-  Status status = decode_status(reader);
-  if (!status.ok()) {
-    return status;
-  }
-  Answer answer;
-  read_variant(reader, answer);
-  if (!reader.done()) {
-    return Status(Code::kCorrupted, "the bytes of an answer do not decode");
-  }
-  return answer;
-}
+void encode(const Answer& answer, std::string& out) { encode_said(answer, out); }
+Answer decode_answer(std::string_view bytes) { return decode_said<Answer>(bytes); }
 
 }  // namespace quorate::service::kv

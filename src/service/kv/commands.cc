@@ -5,7 +5,7 @@
 
 #include "base/codec.h"
 #include "base/limits.h"
-#include "service/verb/fields.h"
+#include "service/verb/codec.h"
 
 // The pairs are static and not in an unnamed namespace: the templates of fields.h find them by
 // their arguments, and that way of looking does not see into one.
@@ -549,29 +549,11 @@ static void read_fields(Reader& reader, Trail& query) {
 static void write_fields(Writer& writer, const Indexes& query) { writer.id(query.keyspace); }
 static void read_fields(Reader& reader, Indexes& of) { of.keyspace = reader.id<KeyspaceId>(); }
 
-template <class Variant>
-static Result<Variant> decode(std::string_view bytes) {
-  Reader reader(bytes);
-  Variant variant;
-  read_variant(reader, variant);
-  if (!reader.done()) {
-    return Status(Code::kInvalidArgument, "the bytes of the command do not decode");
-  }
-  RETURN_IF_ERROR(validate(variant));
-  return variant;
-}
-
 // The tag that write_variant() would put before an alternative.
 template <size_t kAt, class Variant, class T>
 static void write_tag(Writer& writer, const T&) {
   static_assert(std::is_same_v<std::variant_alternative_t<kAt, Variant>, T>);
   writer.u8(static_cast<uint8_t>(kVerbVersion << kVerbBits | kAt));
-}
-
-template <class Variant>
-static void encode_any(const Variant& verb, std::string& out) {
-  Writer writer(out);
-  write_variant(writer, verb);
 }
 
 template <class Variant>
@@ -581,8 +563,8 @@ static void encode_first(const std::variant_alternative_t<0, Variant>& verb, std
   write_fields(writer, verb);
 }
 
-void encode(const Command& command, std::string& out) { encode_any(command, out); }
-void encode(const Query& query, std::string& out) { encode_any(query, out); }
+void encode(const Command& command, std::string& out) { encode_verb(command, out); }
+void encode(const Query& query, std::string& out) { encode_verb(query, out); }
 void encode(const Put& put, std::string& out) { encode_first<Command>(put, out); }
 void encode(const Get& get, std::string& out) { encode_first<Query>(get, out); }
 
@@ -592,7 +574,7 @@ void begin_fenced(const Fence& fence, std::string& out) {
   write_fields(writer, fence);
 }
 
-Result<Command> decode_command(std::string_view bytes) { return decode<Command>(bytes); }
-Result<Query> decode_query(std::string_view bytes) { return decode<Query>(bytes); }
+Result<Command> decode_command(std::string_view bytes) { return decode_verb<Command>(bytes); }
+Result<Query> decode_query(std::string_view bytes) { return decode_verb<Query>(bytes); }
 
 }  // namespace quorate::service::kv

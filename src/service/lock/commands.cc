@@ -2,7 +2,7 @@
 #include "service/lock/commands.h"
 
 #include "base/limits.h"
-#include "service/verb/fields.h"
+#include "service/verb/codec.h"
 
 // The pairs are static and not in an unnamed namespace: the templates of fields.h find them by
 // their arguments, and that way of looking does not see into one.
@@ -210,29 +210,11 @@ static void read_fields(Reader& reader, Edges& query) {
   read_list(reader, limits::kLockGraphOwnersMax, query.owners);
 }
 
-template <class Variant>
-static Result<Variant> decode(std::string_view bytes) {
-  Reader reader(bytes);
-  Variant variant;
-  read_variant(reader, variant);
-  if (!reader.done()) {
-    return Status(Code::kInvalidArgument, "the bytes of the command do not decode");
-  }
-  RETURN_IF_ERROR(validate(variant));
-  return variant;
-}
+void encode(const Command& command, std::string& out) { encode_verb(command, out); }
 
-void encode(const Command& command, std::string& out) {
-  Writer writer(out);
-  write_variant(writer, command);
-}
+void encode(const Query& query, std::string& out) { encode_verb(query, out); }
 
-void encode(const Query& query, std::string& out) {
-  Writer writer(out);
-  write_variant(writer, query);
-}
-
-Result<Command> decode_command(std::string_view bytes) { return decode<Command>(bytes); }
-Result<Query> decode_query(std::string_view bytes) { return decode<Query>(bytes); }
+Result<Command> decode_command(std::string_view bytes) { return decode_verb<Command>(bytes); }
+Result<Query> decode_query(std::string_view bytes) { return decode_verb<Query>(bytes); }
 
 }  // namespace quorate::service::lock
