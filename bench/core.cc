@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <string_view>
 #include <vector>
 
@@ -231,31 +230,21 @@ void run_parts(CoreBench& bench, const std::string& only) {
 }  // namespace
 
 int run_core(const Arguments& arguments) {
-  namespace fs = std::filesystem;
   if (!check_only(arguments.only)) {
     return 2;
   }
-  const fs::path root =
-      arguments.directory.empty() ? fs::path("bench-data") : fs::path(arguments.directory);
-  const fs::path directory = fs::absolute(root) / ("core-" + std::to_string(getpid()));
-  fs::create_directories(directory);
-  Report report("core");
-  std::printf(
-      "bench core: nodes are processes with their own logs, over loopback TCP; the load runs\n"
-      "in the leader's process unless a row says otherwise\n");
-  describe_machine(report);
-  const Latency sync = measure_bare_sync(directory.string(), arguments.quick ? 600 : 3000);
-  report.fact("fdatasync_p50_us", std::to_string(sync.p50_us));
-  report.fact("fdatasync_p99_us", std::to_string(sync.p99_us));
-  report.header();
-  CoreBench bench(report, arguments, directory.string());
-  run_parts(bench, arguments.only);
-  fs::remove_all(directory);
-  if (!arguments.json.empty() && !report.write_json(arguments.json)) {
-    std::fprintf(stderr, "bench: cannot write %s\n", arguments.json.c_str());
-    return 1;
-  }
-  return 0;
+  return run_bench(arguments,
+                   "nodes are processes with their own logs, over loopback TCP; the load runs\n"
+                   "in the leader's process unless a row says otherwise",
+                   [&arguments](Report& report, const std::string& directory) {
+                     const Latency sync =
+                         measure_bare_sync(directory, arguments.quick ? 600 : 3000);
+                     report.fact("fdatasync_p50_us", std::to_string(sync.p50_us));
+                     report.fact("fdatasync_p99_us", std::to_string(sync.p99_us));
+                     report.header();
+                     CoreBench bench(report, arguments, directory);
+                     run_parts(bench, arguments.only);
+                   });
 }
 
 }  // namespace quorate::bench

@@ -12,7 +12,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <functional>
 #include <limits>
 
@@ -24,7 +23,6 @@
 namespace quorate::bench {
 namespace {
 
-namespace fs = std::filesystem;
 namespace kv = service::kv;
 using Time = std::chrono::steady_clock;
 
@@ -165,25 +163,16 @@ class EmbeddedBench {
 }  // namespace
 
 int run_embedded(const Arguments& arguments) {
-  const fs::path root =
-      arguments.directory.empty() ? fs::path("bench-data") : fs::path(arguments.directory);
-  const fs::path directory = fs::absolute(root) / ("embedded-" + std::to_string(getpid()));
-  fs::create_directories(directory);
-  Report report("embedded");
-  std::printf(
-      "bench embedded: p50 of one caller in the process of the node that leads; the other nodes\n"
-      "are processes on this machine. Bars: published by Concord, unsynced, on another machine\n");
-  describe_machine(report);
-  const Latency sync = measure_bare_sync(directory.string(), arguments.quick ? 500 : 5'000);
-  report.fact("fdatasync_p50_us", std::to_string(std::lround(sync.p50_us)));
-  report.header();
-  EmbeddedBench(report, arguments, directory.string()).run();
-  fs::remove_all(directory);
-  if (!arguments.json.empty() && !report.write_json(arguments.json)) {
-    std::fprintf(stderr, "bench: cannot write %s\n", arguments.json.c_str());
-    return 1;
-  }
-  return 0;
+  return run_bench(
+      arguments,
+      "p50 of one caller in the process of the node that leads; the other nodes\n"
+      "are processes on this machine. Bars: published by Concord, unsynced, on another machine",
+      [&arguments](Report& report, const std::string& directory) {
+        const Latency sync = measure_bare_sync(directory, arguments.quick ? 500 : 5'000);
+        report.fact("fdatasync_p50_us", std::to_string(std::lround(sync.p50_us)));
+        report.header();
+        EmbeddedBench(report, arguments, directory).run();
+      });
 }
 
 }  // namespace quorate::bench

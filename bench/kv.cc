@@ -15,7 +15,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -30,7 +29,6 @@
 namespace quorate::bench {
 namespace {
 
-namespace fs = std::filesystem;
 namespace kv = service::kv;
 using Time = std::chrono::steady_clock;
 
@@ -479,30 +477,20 @@ int run_kv(const Arguments& arguments) {
   if (!is_there("redis-benchmark", "redis-tools") || !is_there("redis-server", "redis-server")) {
     return 0;
   }
-  const fs::path root =
-      arguments.directory.empty() ? fs::path("bench-data") : fs::path(arguments.directory);
-  const fs::path directory = fs::absolute(root) / ("kv-" + std::to_string(getpid()));
-  fs::create_directories(directory);
-  Report report("kv");
-  std::printf(
-      "bench kv: all servers are processes with their own logs on this machine; so is the\n"
-      "load, redis-benchmark with values of 100 B; Redis syncs each write as we do\n");
-  describe_machine(report);
-  std::string version = output_of("redis-server --version");
-  version.resize(std::min(version.find(" sha"), version.size()));
-  report.fact("peer", version);
-  report.header();
-  if (!arguments.only.starts_with("kv_")) {  // those below need no peer
-    KvBench(report, arguments, directory.string()).run();
-  }
-  StateBench(report, arguments, directory.string()).run();
-  run_kv_pauses(report, arguments, directory.string());
-  fs::remove_all(directory);
-  if (!arguments.json.empty() && !report.write_json(arguments.json)) {
-    std::fprintf(stderr, "bench: cannot write %s\n", arguments.json.c_str());
-    return 1;
-  }
-  return 0;
+  return run_bench(arguments,
+                   "all servers are processes with their own logs on this machine; so is the\n"
+                   "load, redis-benchmark with values of 100 B; Redis syncs each write as we do",
+                   [&arguments](Report& report, const std::string& directory) {
+                     std::string version = output_of("redis-server --version");
+                     version.resize(std::min(version.find(" sha"), version.size()));
+                     report.fact("peer", version);
+                     report.header();
+                     if (!arguments.only.starts_with("kv_")) {  // those below need no peer
+                       KvBench(report, arguments, directory).run();
+                     }
+                     StateBench(report, arguments, directory).run();
+                     run_kv_pauses(report, arguments, directory);
+                   });
 }
 
 }  // namespace quorate::bench

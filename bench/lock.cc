@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,8 +18,6 @@
 
 namespace quorate::bench {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr uint16_t kPortBase = 17'700;
 constexpr uint32_t kP50 = 500'000;
@@ -403,23 +400,12 @@ class LockBench {
 }  // namespace
 
 int run_lock(const Arguments& arguments) {
-  const fs::path root =
-      arguments.directory.empty() ? fs::path("bench-data") : fs::path(arguments.directory);
-  const fs::path directory = fs::absolute(root) / ("lock-" + std::to_string(getpid()));
-  fs::create_directories(directory);
-  Report report("lock");
-  std::printf(
-      "bench lock: all servers are processes with their own logs on this machine; so is the "
-      "load\n");
-  describe_machine(report);
-  report.header();
-  LockBench(report, arguments, directory.string()).run();
-  fs::remove_all(directory);
-  if (!arguments.json.empty() && !report.write_json(arguments.json)) {
-    std::fprintf(stderr, "bench: cannot write %s\n", arguments.json.c_str());
-    return 1;
-  }
-  return 0;
+  return run_bench(arguments,
+                   "all servers are processes with their own logs on this machine; so is the load",
+                   [&arguments](Report& report, const std::string& directory) {
+                     report.header();
+                     LockBench(report, arguments, directory).run();
+                   });
 }
 
 }  // namespace quorate::bench

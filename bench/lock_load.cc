@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/lock_load.h"
 
-#include <arpa/inet.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,6 +12,7 @@
 #include <map>
 
 #include "base/prng.h"
+#include "bench/clients/link.h"
 
 namespace quorate::bench {
 namespace {
@@ -28,21 +27,6 @@ constexpr auto kReconnectPause = std::chrono::milliseconds(20);
 uint64_t nanos_between(Clock::time_point begin, Clock::time_point end) {
   return static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count());
-}
-
-int connect_to(uint16_t port) {
-  const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const int one = 1;
-  setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-  if (connect(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
-    close(descriptor);
-    return -1;
-  }
-  return descriptor;
 }
 
 std::string http_request(const std::string& path, const std::string& body) {

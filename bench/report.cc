@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 
 namespace quorate::bench {
@@ -96,6 +97,25 @@ void describe_machine(Report& report) {
   report.fact("memory_gib",
               number(pages * static_cast<double>(sysconf(_SC_PAGE_SIZE)) / (1 << 30)));
   report.fact("kernel", std::string(name.sysname) + " " + name.release);
+}
+
+int run_bench(const Arguments& arguments, const char* about,
+              const std::function<void(Report& report, const std::string& directory)>& run) {
+  namespace fs = std::filesystem;
+  const fs::path root =
+      arguments.directory.empty() ? fs::path("bench-data") : fs::path(arguments.directory);
+  const fs::path directory = fs::absolute(root) / (arguments.name + "-" + std::to_string(getpid()));
+  fs::create_directories(directory);
+  Report report(arguments.name);
+  std::printf("bench %s: %s\n", arguments.name.c_str(), about);
+  describe_machine(report);
+  run(report, directory.string());
+  fs::remove_all(directory);
+  if (!arguments.json.empty() && !report.write_json(arguments.json)) {
+    std::fprintf(stderr, "bench: cannot write %s\n", arguments.json.c_str());
+    return 1;
+  }
+  return 0;
 }
 
 }  // namespace quorate::bench

@@ -8,6 +8,7 @@
 // wherever that can be.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -55,5 +56,11 @@ class Report {
 
 // Model, cores, memory, kernel: what a reader needs to place the figures.
 void describe_machine(Report& report);
+
+// What every bench does around its rows: a directory of its own, which goes when the bench is over,
+// what it is about, the machine, and the JSON. `run` has to print the header before its first row,
+// after facts of its own. The exit code.
+int run_bench(const Arguments& arguments, const char* about,
+              const std::function<void(Report& report, const std::string& directory)>& run);
 
 }  // namespace quorate::bench

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/clients/etcd.h"
 
-#include <arpa/inet.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,6 +10,8 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+
+#include "bench/clients/link.h"
 
 namespace quorate::bench {
 namespace {
@@ -117,21 +117,6 @@ bool is_whole(const std::string& answer, bool& ok) {
   }
   ok = answer.compare(0, 12, "HTTP/1.1 200") == 0;
   return answer.size() >= body + 4 + std::strtoul(answer.c_str() + length + 16, nullptr, 10);
-}
-
-int connect_to(uint16_t port) {
-  const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const int one = 1;
-  setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-  if (connect(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
-    close(descriptor);
-    return -1;
-  }
-  return descriptor;
 }
 
 class Clients {
