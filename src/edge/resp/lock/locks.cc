@@ -30,6 +30,14 @@ struct Place {
   void fail(const Status& status) const {
     finish([&status](Reply& reply) { tell_failure(status, reply); });
   }
+  // False, and the client is told why, if these are not words of the command.
+  [[nodiscard]] bool reads(Arguments arguments, uint32_t known, LockWords& words) const {
+    const std::string error = words.read(arguments, known);
+    if (!error.empty()) {
+      fail(error);
+    }
+    return error.empty();
+  }
   [[nodiscard]] Client& client() const { return *static_cast<Client*>(connection->session()); }
 };
 
@@ -173,10 +181,8 @@ void start_acquire_many(Client& client, Arguments arguments, Ticket ticket) {
     }
   }
   LockWords words;
-  const std::string error =
-      words.read(arguments.subspan(end), LockWords::kLease | LockWords::kWait | LockWords::kDomain);
-  if (!error.empty()) {
-    place.fail(error);
+  if (!place.reads(arguments.subspan(end),
+                   LockWords::kLease | LockWords::kWait | LockWords::kDomain, words)) {
     return;
   }
   acquire.who = {words.domain, arguments[1]};
@@ -189,9 +195,7 @@ void start_acquire_many(Client& client, Arguments arguments, Ticket ticket) {
 void start_upgrade(Client& client, Arguments arguments, Ticket ticket) {
   const Place place = place_of(client, ticket);
   LockWords words;
-  const std::string error = words.read(arguments.subspan(3), LockWords::kWait | LockWords::kDomain);
-  if (!error.empty()) {
-    place.fail(error);
+  if (!place.reads(arguments.subspan(3), LockWords::kWait | LockWords::kDomain, words)) {
     return;
   }
   const lock::Upgrade upgrade = {{words.domain, arguments[2]}, arguments[1], words.wait};
@@ -201,9 +205,7 @@ void start_upgrade(Client& client, Arguments arguments, Ticket ticket) {
 void start_downgrade(Client& client, Arguments arguments, Ticket ticket) {
   const Place place = place_of(client, ticket);
   LockWords words;
-  const std::string error = words.read(arguments.subspan(3), LockWords::kDomain);
-  if (!error.empty()) {
-    place.fail(error);
+  if (!place.reads(arguments.subspan(3), LockWords::kDomain, words)) {
     return;
   }
   const lock::Downgrade downgrade = {{words.domain, arguments[2]}, arguments[1]};
@@ -216,10 +218,8 @@ void start_downgrade(Client& client, Arguments arguments, Ticket ticket) {
 void start_release(Client& client, Arguments arguments, Ticket ticket) {
   const Place place = place_of(client, ticket);
   LockWords words;
-  const std::string error =
-      words.read(arguments.subspan(3), LockWords::kCount | LockWords::kToken | LockWords::kDomain);
-  if (!error.empty()) {
-    place.fail(error);
+  if (!place.reads(arguments.subspan(3), LockWords::kCount | LockWords::kToken | LockWords::kDomain,
+                   words)) {
     return;
   }
   lock::Release release = {.who = {words.domain, arguments[2]}, .name = arguments[1]};
@@ -240,10 +240,7 @@ void tell_owned(const lock::Owned& owned, const Place& place, Reply& reply) {
 void start_open(Client& client, Arguments arguments, Ticket ticket) {
   const Place place = place_of(client, ticket);
   LockWords words;
-  const std::string error =
-      words.read(arguments.subspan(2), LockWords::kLease | LockWords::kDomain);
-  if (!error.empty()) {
-    place.fail(error);
+  if (!place.reads(arguments.subspan(2), LockWords::kLease | LockWords::kDomain, words)) {
     return;
   }
   const lock::Open open = {{words.domain, arguments[1]},
@@ -256,9 +253,7 @@ void start_open(Client& client, Arguments arguments, Ticket ticket) {
 void start_renew(Client& client, Arguments arguments, Ticket ticket) {
   const Place place = place_of(client, ticket);
   LockWords words;
-  const std::string error = words.read(arguments.subspan(2), LockWords::kDomain);
-  if (!error.empty()) {
-    place.fail(error);
+  if (!place.reads(arguments.subspan(2), LockWords::kDomain, words)) {
     return;
   }
   propose<lock::Owned>(
@@ -269,9 +264,7 @@ void start_renew(Client& client, Arguments arguments, Ticket ticket) {
 void start_close(Client& client, Arguments arguments, Ticket ticket) {
   const Place place = place_of(client, ticket);
   LockWords words;
-  const std::string error = words.read(arguments.subspan(2), LockWords::kDomain);
-  if (!error.empty()) {
-    place.fail(error);
+  if (!place.reads(arguments.subspan(2), LockWords::kDomain, words)) {
     return;
   }
   propose<lock::Closed>(place, words.domain, lock::Close{{words.domain, arguments[1]}},
@@ -284,10 +277,7 @@ void start_close(Client& client, Arguments arguments, Ticket ticket) {
 void start_cancel(Client& client, Arguments arguments, Ticket ticket) {
   const Place place = place_of(client, ticket);
   LockWords words;
-  const std::string error =
-      words.read(arguments.subspan(2), LockWords::kTicket | LockWords::kDomain);
-  if (!error.empty()) {
-    place.fail(error);
+  if (!place.reads(arguments.subspan(2), LockWords::kTicket | LockWords::kDomain, words)) {
     return;
   }
   propose<lock::Cancelled>(place, words.domain,
@@ -302,9 +292,7 @@ void start_break(Client& client, Arguments arguments, Ticket ticket) {
   const Place place = place_of(client, ticket);
   LockWords words;
   const bool has_owner = arguments.size() % 2 == 1;
-  const std::string error = words.read(arguments.subspan(has_owner ? 3 : 2), LockWords::kDomain);
-  if (!error.empty()) {
-    place.fail(error);
+  if (!place.reads(arguments.subspan(has_owner ? 3 : 2), LockWords::kDomain, words)) {
     return;
   }
   const lock::Break command = {words.domain, arguments[1],
@@ -317,9 +305,7 @@ void start_break(Client& client, Arguments arguments, Ticket ticket) {
 void start_info(Client& client, Arguments arguments, Ticket ticket) {
   const Place place = place_of(client, ticket);
   LockWords words;
-  const std::string error = words.read(arguments.subspan(2), LockWords::kDomain);
-  if (!error.empty()) {
-    place.fail(error);
+  if (!place.reads(arguments.subspan(2), LockWords::kDomain, words)) {
     return;
   }
   look<lock::LockDetails>(place, words.domain, lock::Info{words.domain, arguments[1]},
@@ -329,10 +315,7 @@ void start_info(Client& client, Arguments arguments, Ticket ticket) {
 void start_owner(Client& client, Arguments arguments, Ticket ticket) {
   const Place place = place_of(client, ticket);
   LockWords words;
-  const std::string error =
-      words.read(arguments.subspan(2), LockWords::kAfter | LockWords::kDomain);
-  if (!error.empty()) {
-    place.fail(error);
+  if (!place.reads(arguments.subspan(2), LockWords::kAfter | LockWords::kDomain, words)) {
     return;
   }
   look<lock::OwnerDetails>(place, words.domain,
@@ -343,11 +326,9 @@ void start_owner(Client& client, Arguments arguments, Ticket ticket) {
 void start_list(Client& client, Arguments arguments, Ticket ticket) {
   const Place place = place_of(client, ticket);
   LockWords words;
-  const std::string error =
-      words.read(arguments.subspan(1),
-                 LockWords::kPrefix | LockWords::kAfter | LockWords::kCount | LockWords::kDomain);
-  if (!error.empty()) {
-    place.fail(error);
+  if (!place.reads(arguments.subspan(1),
+                   LockWords::kPrefix | LockWords::kAfter | LockWords::kCount | LockWords::kDomain,
+                   words)) {
     return;
   }
   const lock::List list = {words.domain, words.prefix, words.after, words.count};
@@ -357,9 +338,7 @@ void start_list(Client& client, Arguments arguments, Ticket ticket) {
 void start_stats(Client& client, Arguments arguments, Ticket ticket) {
   const Place place = place_of(client, ticket);
   LockWords words;
-  const std::string error = words.read(arguments.subspan(1), LockWords::kDomain);
-  if (!error.empty()) {
-    place.fail(error);
+  if (!place.reads(arguments.subspan(1), LockWords::kDomain, words)) {
     return;
   }
   look<lock::Usage>(place, words.domain, lock::Stats{}, tell_usage);
