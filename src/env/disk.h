@@ -14,6 +14,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/function.h"
@@ -41,6 +42,14 @@ class File {
   // as they are until `done` has run.
   virtual void write(uint64_t offset, std::vector<std::string_view> pieces, Sync sync,
                      WriteDone done) = 0;
+  // Writes zeros where nobody reads yet, so that later writes find the file's blocks in place. Not
+  // ordered with other writes, and in no hurry. `offset` is a multiple of kBlockBytes.
+  static constexpr size_t kBlockBytes = 4 * 1024;
+  static constexpr size_t kZeroBytesMax = 256 * 1024;
+  virtual void zero(uint64_t offset, size_t bytes, Sync sync, WriteDone done) {
+    static const std::string zeros(kZeroBytesMax, '\0');
+    write(offset, {std::string_view(zeros).substr(0, bytes)}, sync, std::move(done));
+  }
   // Blocking forms, for recovery, preparation of segments and other rare work.
   [[nodiscard]] virtual Status write_now(uint64_t offset, std::string_view bytes) = 0;
   [[nodiscard]] virtual Status sync_now() = 0;

@@ -15,6 +15,7 @@
 #include "env/disk.h"
 #include "os/file.h"
 #include "os/loop.h"
+#include "os/side.h"
 
 namespace quorate::os {
 
@@ -53,14 +54,13 @@ class Disk final : public env::Disk {
   [[nodiscard]] const Engine::Counters& counters() const { return engine_->counters(); }
 
  private:
-  Disk(int root, int lock);
+  Disk(Loop& loop, int root, int lock);
 
   const int root_;
   const int lock_;
   EngineKind kind_ = EngineKind::kPlain;
   std::shared_ptr<Engine> engine_;
-  class Releaser;
-  std::unique_ptr<Releaser> releaser_;
+  std::shared_ptr<Side> side_;
 };
 
 }  // namespace quorate::os

@@ -22,6 +22,7 @@
 
 #include "env/disk.h"
 #include "os/loop.h"
+#include "os/side.h"
 
 namespace quorate::os {
 
@@ -57,6 +58,9 @@ struct FileState {
 
   const int descriptor;
   const std::string path;
+  int direct = kNotAsked;  // past the page cache, for zero(); the side thread's
+  static constexpr int kNotAsked = -1;
+  static constexpr int kNone = -2;  // not on this file system
   std::vector<Write> queued;
   std::vector<Write> running;
   Status broken;
@@ -100,8 +104,8 @@ class Engine {
 
 class File final : public env::File {
  public:
-  File(std::shared_ptr<FileState> state, std::shared_ptr<Engine> engine)
-      : state_(std::move(state)), engine_(std::move(engine)) {}
+  File(std::shared_ptr<FileState> state, std::shared_ptr<Engine> engine, std::weak_ptr<Side> side)
+      : state_(std::move(state)), engine_(std::move(engine)), side_(std::move(side)) {}
   ~File() override;
 
   [[nodiscard]] Result<uint64_t> size() override;
@@ -109,6 +113,8 @@ class File final : public env::File {
   [[nodiscard]] Result<size_t> read(uint64_t offset, std::span<char> out) override;
   void write(uint64_t offset, std::vector<std::string_view> pieces, env::Sync sync,
              WriteDone done) override;
+  // By the side thread and past the page cache, where the file system allows that.
+  void zero(uint64_t offset, size_t bytes, env::Sync sync, WriteDone done) override;
   [[nodiscard]] Status write_now(uint64_t offset, std::string_view bytes) override;
   [[nodiscard]] Status sync_now() override;
   [[nodiscard]] Status truncate(uint64_t size) override;
@@ -116,6 +122,7 @@ class File final : public env::File {
  private:
   const std::shared_ptr<FileState> state_;
   const std::shared_ptr<Engine> engine_;
+  const std::weak_ptr<Side> side_;
 };
 
 }  // namespace quorate::os

@@ -21,6 +21,17 @@ namespace {
 // The log has been still for this long: time to note what is durable.
 constexpr Duration kMarkAfter = Duration::millis(20);
 
+// A spare segment is written past the page cache, so a write of half a block would have to read the
+// other half first: what is left of the last block is written as the zeros that it may hold anyway.
+void pad(std::vector<std::string_view>& pieces, const Segment& segment, uint64_t end) {
+  constexpr size_t kBlock = env::File::kBlockBytes;
+  static constexpr char kZeros[kBlock] = {};
+  const uint64_t left = (kBlock - end % kBlock) % kBlock;
+  if (left > 0 && end + left <= segment.ahead) {
+    pieces.emplace_back(kZeros, left);
+  }
+}
+
 }  // namespace
 
 bool Log::dirty() const { return !open_->batch.empty() || !sealed_.empty(); }
@@ -99,6 +110,7 @@ Result<std::vector<std::string_view>> Log::launch() {
   segment.places.push_back(
       {static_cast<uint32_t>(segment.end), header.directory_bytes, header.payload_bytes});
   segment.end += bytes;
+  pad(pieces, segment, segment.end);
   for (PinnedGroup* group : flying_->touched) {
     if (group != nullptr && group->pin == 0) {
       pin(*group);

@@ -15,16 +15,11 @@ constexpr std::string_view kSegmentPrefix = "segment-";
 constexpr std::string_view kSparePrefix = "spare-";
 constexpr std::string_view kFillingSuffix = ".new";
 // One piece of a spare segment: it costs the disk less than twice a small flush.
-constexpr size_t kPieceBytes = 256 * 1024;
+constexpr size_t kPieceBytes = env::File::kZeroBytesMax;
 // Between two pieces; leaves the disk to the flushes for most of the time.
 constexpr Duration kPause = Duration::millis(1);
 // While there is time, this often it is asked whether there still is.
 constexpr Duration kLook = Duration::millis(8);
-
-const std::string& zeros() {
-  static const std::string bytes(kPieceBytes, '\0');
-  return bytes;
-}
 
 // The number after `prefix`, or 0 if the name is not of that form.
 uint32_t number_in(std::string_view name, std::string_view prefix) {
@@ -154,17 +149,17 @@ void Segments::wait_and_write_ahead() {
 void Segments::write_ahead() {
   const uint64_t left = options_.segment_bytes - filled_;
   const auto piece = static_cast<size_t>(std::min<uint64_t>(left, kPieceBytes));
-  filling_->write(filled_, {std::string_view(zeros()).substr(0, piece)}, env::Sync::kData,
-                  [this, piece](Status status) {
-                    filled_ += piece;
-                    if (!status.ok()) {
-                      give_up_spare();
-                    } else if (filled_ >= options_.segment_bytes) {
-                      finish_spare();
-                    } else {
-                      wait_and_write_ahead();
-                    }
-                  });
+  filling_->zero(filled_, piece, piece == left ? env::Sync::kData : env::Sync::kNone,
+                 [this, piece](Status status) {
+                   filled_ += piece;
+                   if (!status.ok()) {
+                     give_up_spare();
+                   } else if (filled_ >= options_.segment_bytes) {
+                     finish_spare();
+                   } else {
+                     wait_and_write_ahead();
+                   }
+                 });
 }
 
 void Segments::finish_spare() {
