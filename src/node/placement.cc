@@ -14,6 +14,9 @@ namespace meta = service::meta;
 // A command that got no answer is said again with the next look at things that still calls for it.
 constexpr Duration kSayTimeout = Duration::seconds(2);
 
+// Looks in a hurry take at most one in so many of the loop's time.
+constexpr int kLookShare = 10;
+
 bool is_settled(const raft::Node& raft) {
   return !raft.config().joint() && raft.config_index() <= raft.commit();
 }
@@ -61,7 +64,10 @@ Placement::Placement(Node& node, env::Clock& clock, env::Timer& timer, Placement
       timer_(timer),
       options_(std::move(options)),
       now_(clock.now()) {
-  node_.set_observer([this](GroupId group) { restless_.insert(group); });
+  node_.set_observer([this](GroupId group) {
+    restless_.insert(group);
+    hurry();
+  });
   node_.set_routes([this](GroupId group) { return routes(group); });
   node_.create_group(meta::kMetaGroup);
   for (const GroupId group : node_.group_ids()) {
@@ -78,12 +84,29 @@ Placement::~Placement() {
 }
 
 void Placement::arm() {
-  look_timer_ = timer_.start(clock_.now() + options_.look_interval, [this, alive = alive_] {
+  const Instant now = clock_.now();
+  const Duration pause =
+      now < hurry_until_
+          ? std::clamp(look_took_ * kLookShare, options_.hurry_interval, options_.look_interval)
+          : options_.look_interval;
+  look_at_ = now + pause;
+  look_timer_ = timer_.start(look_at_, [this, alive = alive_] {
     if (*alive) {
+      look_timer_ = env::TimerId::kNone;
       look();
+      look_took_ = clock_.now() - now_;
       arm();
     }
   });
+}
+
+void Placement::hurry() {
+  const Instant now = clock_.now();
+  hurry_until_ = now + options_.look_interval * 2;
+  if (look_timer_ != env::TimerId::kNone && look_at_ > now + options_.hurry_interval) {
+    timer_.cancel(look_timer_);
+    arm();
+  }
 }
 
 const meta::State* Placement::state() const {
@@ -143,12 +166,12 @@ void Placement::look() {
 
 void Placement::adopt(const meta::Map& map) {
   generation_ = map.generation;
+  hurry();
   adopt_peers(map);
   turns_ = meta::turns(map, options_.moves_per_node);
   keep_replicas(map);
   for (const meta::Group& group : map.groups) {
-    if (leads(group.id) &&
-        !is_as_wanted(group, node_.group(group.id)->raft(), node_.id())) {
+    if (leads(group.id) && !is_as_wanted(group, node_.group(group.id)->raft(), node_.id())) {
       restless_.insert(group.id);
     }
   }
@@ -294,6 +317,7 @@ void Placement::take(const meta::Step& step, Group& group, Led& led) {
     case meta::StepKind::kChange:
       // A refusal (too much uncommitted, a transfer under way) is met again at the next look.
       (void)group.propose_config(change_of(step));
+      hurry();
       return;
     case meta::StepKind::kTransfer:
       if (step.reason == meta::Reason::kBalance) {
@@ -310,9 +334,8 @@ void Placement::note_report(const meta::Group& wanted, const Group& group) {
   const meta::Reported& known = wanted.reported;
   const bool news = raft.term() > known.term || raft.config_index() > known.config_index;
   if (news && is_settled(raft) && reports_.size() < limits::kBatchItemsMax) {
-    reports_.push_back({wanted.id,
-                        {raft.term(), node_.id(), raft.config_index(),
-                         members_of(raft.config())}});
+    reports_.push_back(
+        {wanted.id, {raft.term(), node_.id(), raft.config_index(), members_of(raft.config())}});
   }
 }
 
@@ -322,9 +345,8 @@ void Placement::send_reports() {
     return;
   }
   reporting_ = true;
-  propose(meta::ReportGroups{std::exchange(reports_, {})}, [this](const meta::Answer&) {
-    reporting_ = false;
-  });
+  propose(meta::ReportGroups{std::exchange(reports_, {})},
+          [this](const meta::Answer&) { reporting_ = false; });
 }
 
 // ---- as the leader of group 0 ------------------------------------------------------------------

@@ -11,7 +11,9 @@
 //   as group 0's leader     found the cluster (Bootstrap); tell who has been silent for long
 //
 // A look at things comes every `look_interval`, and costs nothing while nothing changes: only
-// groups that are led here and not yet as wanted (`restless_`) are looked at.
+// groups that are led here and not yet as wanted (`restless_`) are looked at. While a step follows
+// the other (a node joins, and gets one replica after the other) it comes every `hurry_interval`,
+// but never for more than a tenth of the time.
 //
 // Invariants:
 //   1. a replica is destroyed only after the plan has allowed it for destroy_after without a break;
@@ -43,6 +45,7 @@ struct PlacementOptions {
   // Where others find this node; empty: as the map says.
   service::meta::Addresses self;
   Duration look_interval = Duration::millis(100);
+  Duration hurry_interval = Duration::millis(10);
   // Silence towards the leader of group 0 until a node counts as dead, and speech until it lives.
   Duration dead_after = Duration::seconds(10);
   Duration alive_after = Duration::seconds(1);
@@ -79,7 +82,7 @@ class Placement {
   struct Led {
     Term term;
     Instant since;
-    Index last_seen;             // end of the log at the last look
+    Index last_seen;  // end of the log at the last look
     Instant balance_at;
     service::meta::Reason reason = service::meta::Reason::kAsWanted;
   };
@@ -89,6 +92,8 @@ class Placement {
   };
 
   void look();
+  // Something has moved, and a next step may follow from it soon.
+  void hurry();
   void adopt(const service::meta::Map& map);
   void adopt_peers(const service::meta::Map& map);
   void keep_replicas(const service::meta::Map& map);
@@ -114,13 +119,16 @@ class Placement {
   const PlacementOptions options_;
   env::TimerId look_timer_ = env::TimerId::kNone;
   Instant now_;
+  Instant look_at_;  // as armed
+  Instant hurry_until_;
+  Duration look_took_;
 
-  uint64_t generation_ = 0;                     // of the map that was adopted last
-  std::map<NodeId, std::string> addresses_;     // as given to the network
+  uint64_t generation_ = 0;                  // of the map that was adopted last
+  std::map<NodeId, std::string> addresses_;  // as given to the network
   std::vector<GroupId> turns_;
   std::set<GroupId> restless_;
   std::map<GroupId, Led> led_;
-  std::map<GroupId, Instant> leaving_;          // may be destroyed, since when
+  std::map<GroupId, Instant> leaving_;  // may be destroyed, since when
   std::map<NodeId, Health> health_;
   Instant next_balance_;
   std::vector<service::meta::GroupReport> reports_;
