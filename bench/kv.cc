@@ -5,8 +5,8 @@
 // Redis is one node without replicas, with appendfsync always: it promises less than one of ours
 // alone, and much less than three. Each row measures both in turns and takes the best of each, for
 // what disturbs a run only ever slows it down. With three nodes the load follows the slot map, as
-// clients of Redis Cluster do. Such a run lasts a second or so at least: redis-benchmark then looks
-// only each 250 ms whether it has ended, and takes our time for that much longer than it was.
+// clients of Redis Cluster do. Such a run lasts a second or so at least, for redis-benchmark then
+// tells rates each 250 ms.
 #include "bench/kv.h"
 
 #include <time.h>
