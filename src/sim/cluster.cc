@@ -107,7 +107,9 @@ bool Cluster::start(NodeId id) {
   Result<std::unique_ptr<node::Node>> opened = node::Node::open(
       {*process->clock, *process->timer, *process->disk, *process->net, registry_}, options);
   if (!opened.ok() || m.image.frozen()) {
-    const Status status = opened.ok() ? Status(Code::kUnavailable, "crashed") : opened.status();
+    // A process on a disk that stands still may call it what it likes: it is dead already.
+    const Status status =
+        m.image.frozen() ? Status(Code::kUnavailable, "crashed") : opened.status();
     world_.end_life(process->life);
     if (opened.ok()) {
       opened->reset();

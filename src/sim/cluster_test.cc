@@ -60,5 +60,21 @@ TEST_F(cluster, a_snapshot_that_cannot_be_read_while_it_is_installed_stops_the_n
   EXPECT_GT(all.node(late)->counters().snapshots_installed, 0u);
 }
 
+TEST_F(cluster, a_node_that_loses_power_while_it_recovers_starts_again) {
+  run(Duration::seconds(2));
+  for (uint64_t operations = 1; operations <= 60; ++operations) {
+    all.end(late, Cluster::End::kKill);
+    all.disk(late).arm_freeze(operations);
+    (void)all.start(late);
+    run(Duration::millis(600));
+    all.disk(late).arm_freeze(0);
+    if (!all.running(late)) {
+      all.end(late, Cluster::End::kKill);
+      ASSERT_TRUE(all.start(late)) << "after " << operations;
+    }
+    ASSERT_EQ(all.complaint(), "") << "after " << operations;
+  }
+}
+
 }  // namespace
 }  // namespace quorate::sim
