@@ -78,6 +78,7 @@ void Net::try_connect(NodeId peer, uint64_t epoch) {
   it->second.up = true;
   it->second.stalled = false;
   it->second.target = target->second->life_;
+  newest_[peer] = target->second->life_;
   Net* const called = target->second;
   world_.after(called->life_, Duration(),
                [called, self = self_, life = life_] { called->connected_by(self, life); });
@@ -88,6 +89,7 @@ void Net::try_connect(NodeId peer, uint64_t epoch) {
 
 // One connection carries both directions: whoever was called can answer at once.
 void Net::connected_by(NodeId peer, LifeId life) {
+  newest_[peer] = std::max(newest_[peer], life);
   const auto [at, is_new] = links_.try_emplace(peer);
   Link& link = at->second;
   if (link.up) {
@@ -219,6 +221,10 @@ void Net::deliver(NodeId peer, const Link& link, Instant when, std::string frame
       return;
     }
     Net* target = it->second;
+    if (target->is_outlived(from, life)) {
+      ++network->stats_.lost;
+      return;
+    }
     if (target->life_ != expected) {
       ++network->stats_.lost;
       network->reset(from, life, peer, epoch);
@@ -242,6 +248,11 @@ void Network::reset(NodeId from, LifeId life, NodeId peer, uint64_t epoch) {
       net->go_down(peer);
     }
   });
+}
+
+bool Net::is_outlived(NodeId peer, LifeId life) const {
+  const auto newest = newest_.find(peer);
+  return newest != newest_.end() && life < newest->second;
 }
 
 void Net::arrive(NodeId from, const std::string& frame) {

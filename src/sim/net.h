@@ -119,6 +119,7 @@ class Net : public env::Net {
   void transmit(NodeId peer, Link& link, std::string frame);
   void deliver(NodeId peer, const Link& link, Instant when, std::string frame);
   void arrive(NodeId from, const std::string& frame);
+  [[nodiscard]] bool is_outlived(NodeId peer, LifeId life) const;
 
   Network& network_;
   World& world_;
@@ -126,6 +127,9 @@ class Net : public env::Net {
   LifeId life_;
   env::NetHandler* handler_ = nullptr;
   std::map<NodeId, Link> links_;
+  // Of each peer, the newest process that a link was made with: the connections of those before it
+  // are closed by then, and what was on them is lost.
+  std::map<NodeId, LifeId> newest_;
   uint64_t epochs_ = 0;
   bool silent_ = false;
 };

@@ -202,6 +202,26 @@ TEST(net, a_link_to_a_process_that_ended_unseen_is_reset_and_made_anew) {
   EXPECT_EQ(ear.heard, "+1 1:x ");
 }
 
+TEST(net, what_a_process_sent_is_lost_once_its_successor_is_connected) {
+  Pair pair(3);
+  LinkModel slow = pair.network.model();
+  slow.delay_min = slow.delay_max = Duration::millis(500);
+  pair.network.set_model(slow);
+  EXPECT_TRUE(pair.b->send(NodeId(1), "late"));
+  pair.world.end_life(pair.life_b);
+  pair.b.reset();
+  pair.life_b = pair.world.begin_life();
+  pair.b = std::make_unique<Net>(pair.network, NodeId(2), pair.life_b);
+  Ear ear;
+  pair.b->set_handler(&ear);
+  pair.b->set_peer(NodeId(1), Network::address_of(NodeId(1)));
+  pair.run(Duration::seconds(1));
+  EXPECT_EQ(pair.ear_a.heard.find("late"), std::string::npos) << pair.ear_a.heard;
+  EXPECT_TRUE(pair.b->send(NodeId(1), "new"));
+  pair.run(Duration::seconds(1));
+  EXPECT_TRUE(pair.ear_a.heard.ends_with("2:new ")) << pair.ear_a.heard;
+}
+
 struct Answering : Ear {
   void on_frame(NodeId from, std::string_view frame) override {
     Ear::on_frame(from, frame);
