@@ -15,7 +15,6 @@
 #include "env/disk.h"
 #include "os/file.h"
 #include "os/loop.h"
-#include "os/side.h"
 
 namespace quorate::os {
 

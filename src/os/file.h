@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts of os::Disk: one open file with its queue of writes, and the engine that runs queues.
+// The parts of os::Disk: one open file with its queue of writes, the engine that runs queues, and a
+// thread beside the loop.
 //
 // write() only queues. In the disk phase of the turn the engine takes all that a file has queued
 // as one batch: every piece is written, then one fdatasync covers the batch if any write of it asks
@@ -13,16 +14,19 @@
 //      would say nothing about them. The file is broken for good, and every later write says so.
 #pragma once
 
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
+#include "base/function.h"
 #include "env/disk.h"
 #include "os/loop.h"
-#include "os/side.h"
 
 namespace quorate::os {
 
@@ -101,6 +105,41 @@ class Engine {
 // pwritev in the disk phase, fdatasync by io_uring; the loop goes on meanwhile. With `in_loop`, the
 // syncs that SyncPace expects to be short are done in the loop.
 [[nodiscard]] Result<std::shared_ptr<Engine>> make_uring_engine(Loop& loop, bool in_loop);
+
+// A thread for rare work of a disk that would hold up the loop and that nobody waits for: freeing
+// large files, writing files ahead. Jobs run one after the other, in order. The thread begins with
+// the first job. The destructor waits for the jobs; what was to be done after them then never runs.
+class Side {
+ public:
+  using Job = UniqueFunction<Status()>;
+  using Done = UniqueFunction<void(Status)>;
+
+  explicit Side(Loop& loop) : loop_(loop) {}
+  ~Side();
+  Side(const Side&) = delete;
+  Side& operator=(const Side&) = delete;
+
+  // Called on the loop's thread, as is `done`.
+  void run(Job job, Done done);
+
+ private:
+  struct Task {
+    Job job;
+    Done done;
+  };
+
+  void begin();
+  void work();
+  void work_at(Task& task);
+
+  Loop& loop_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::thread thread_;
+  std::mutex mutex_;  // guards what stands below
+  std::condition_variable wake_;
+  std::vector<Task> tasks_;
+  bool ends_ = false;
+};
 
 class File final : public env::File {
  public:
