@@ -25,7 +25,10 @@ Cluster::Cluster(World& world, const Plan& plan)
     registry_.add(service::ServiceId::kLock, [] { return service::host<service::lock::State>(); });
   }
   if (plan.lock_clients + plan.document_clients + plan.store_clients != 0) {
-    registry_.add(service::ServiceId::kKv, [] { return service::host<service::kv::State>(); });
+    service::kv::State::Options options;
+    options.tend_items = plan.tend_items;
+    registry_.add(service::ServiceId::kKv,
+                  [options] { return service::host<service::kv::State>(options); });
   }
   const bool placement = plan.placement != 0;
   if (placement) {

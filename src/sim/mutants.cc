@@ -55,6 +55,8 @@ constexpr MutantRow kTable[] = {
     // What an index gives, and a watch.
     {"index_keeps_old_entries", "documents", 20, "an index keeps the value that a key has lost"},
     {"index_lets_twins_in", "documents", 20, "a unique index lets a second key in"},
+    {"index_builds_without_writers", "documents", 20,
+     "while an index is built, changes of keys pass it by"},
     {"watch_ignores_compaction", "documents", 40, "a watch goes on behind what is forgotten"},
     {"watch_skips_what_is_left", "documents", 20, "a page that is cut counts as whole"},
     // What the store holds, finds and tells.

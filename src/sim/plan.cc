@@ -52,6 +52,7 @@ std::vector<Setting> settings_of(Plan& plan) {
       {"locks", &plan.locks},
       {"document_clients", &plan.document_clients},
       {"store_clients", &plan.store_clients},
+      {"tend_items", &plan.tend_items},
       {"attempt", &plan.attempt},
       {"heal", &plan.heal},
       {"duration", &plan.duration},

@@ -55,6 +55,7 @@ struct Plan {
   uint64_t locks = 3;              // of each domain, beside a semaphore
   uint64_t document_clients = 0;   // of the store, under indexes; none: the service is not there
   uint64_t store_clients = 0;      // of the store, see workloads/store.h
+  uint64_t tend_items = 1'000;     // keys of a step that builds an index, or takes one away
   Duration attempt = Duration::millis(1500);   // how long a client waits for one node's answer
   Duration duration = Duration::seconds(20);
   Duration heal = Duration::seconds(40);       // how long a cluster without faults may take

@@ -88,7 +88,9 @@ OpAnswer narrow(Answer answer) {
 }  // namespace
 
 State::State(const Options& options)
-    : table_(options.hash_seed), history_(options.history_bytes_max) {}
+    : table_(options.hash_seed),
+      history_(options.history_bytes_max),
+      tend_items_(options.tend_items) {}
 
 void State::begin(const Moment& moment) {
   kept_.clear();

@@ -47,6 +47,8 @@ class State : private Table::RestoreObserver {
   struct Options {
     uint64_t hash_seed = 0;      // of the table; see Table
     size_t history_bytes_max = limits::kKvHistoryBytesMax;
+    // Of a step that builds, clears or drops, as the leader asks for it.
+    uint64_t tend_items = limits::kExpireItemsMax;
   };
   State() : State(Options{}) {}
   explicit State(const Options& options);
@@ -255,6 +257,7 @@ class State : private Table::RestoreObserver {
   Revision revision_;
   Stamp at_;  // of the command at hand
   History history_;
+  uint64_t tend_items_;  // not state: what the command says counts
   std::map<KeyspaceId, Space> spaces_;          // those with keys or a record; derived
   bool has_quota_ = false;                      // some space has; derived
   bool has_indexes_ = false;                    // likewise

@@ -23,7 +23,10 @@ using Stage = IndexStage;
 // So many bytes of a value cost a step of their own while an index is built.
 constexpr uint64_t kBytesPerStep = 1'024;
 
-bool is_kept(Stage stage) { return stage == Stage::kBuilding || stage == Stage::kReady; }
+bool is_kept(Stage stage) {
+  return (stage == Stage::kBuilding && !MUTANT(index_builds_without_writers)) ||
+         stage == Stage::kReady;
+}
 
 bool needs_work(Stage stage) {
   return stage == Stage::kBuilding || stage == Stage::kClearing || stage == Stage::kDropping;

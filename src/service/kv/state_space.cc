@@ -315,7 +315,7 @@ std::string State::due_command(Stamp now) const {
   if (due_.next() <= now || tending_.empty()) {
     kv::encode(kv::Command(ExpireDue{now, limits::kExpireItemsMax}), bytes);
   } else {
-    kv::encode(kv::Command(Tend{limits::kExpireItemsMax}), bytes);
+    kv::encode(kv::Command(Tend{tend_items_}), bytes);
   }
   return bytes;
 }

@@ -157,6 +157,7 @@ void Documents::declare(Client& client, LockDoor& via) {
                                     const service::Origin&) {
     if (status.ok() && settled.steps != 0) {
       world_.count("index_declared");
+      look_at_building();
     }
     next(client, step);
   };
@@ -169,6 +170,23 @@ void Documents::declare(Client& client, LockDoor& via) {
     via.kv().create_index({.keyspace = kSpace, .index = kBadge, .path = kBadge, .unique = true},
                           {.timeout = kTimeout}, done);
   }
+}
+
+// Others write meanwhile, so an index that is seen half built is one that is built under writes.
+void Documents::look_at_building() {
+  LockDoor* const via = any_door();
+  if (via == nullptr) {
+    return;
+  }
+  via->kv().indexes({.keyspace = kSpace}, {.timeout = kTimeout},
+                    [this](const Status& status, const kv::IndexList& list,
+                           const service::Origin&) {
+                      for (const kv::IndexList::Index& index : list.indexes) {
+                        if (status.ok() && index.stage == kv::IndexStage::kBuilding) {
+                          world_.count("index_seen_building");
+                        }
+                      }
+                    });
 }
 
 // ---- what an index gives -----------------------------------------------------------------------

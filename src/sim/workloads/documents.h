@@ -59,6 +59,7 @@ class Documents {
   void begin(Client& client);
   void write(Client& client, LockDoor& via);
   void declare(Client& client, LockDoor& via);
+  void look_at_building();
   void compare(Client& client, LockDoor& via);
   void take_hits(Comparison& comparison, const Status& status, const service::kv::Hits& hits);
   void take_page(Comparison& comparison, const Status& status, const service::kv::Page& page);
