@@ -19,6 +19,7 @@ struct Counters {
   uint64_t reads_by_round = 0;
   uint64_t forwarded = 0;
   uint64_t forwarded_served = 0;
+  uint64_t displaced = 0;  // commands whose entry another leader's displaced: once more
   uint64_t leader_changes = 0;
   uint64_t snapshots_taken = 0;
   uint64_t snapshots_sent = 0;
@@ -26,7 +27,7 @@ struct Counters {
   uint64_t log_reads = 0;
   uint64_t holes_found = 0;
   uint64_t flush_failures = 0;
-  uint64_t stalls = 0;                 // ticks put off because the process had stood still
+  uint64_t stalls = 0;  // ticks put off because the process had stood still
 };
 
 }  // namespace quorate::node

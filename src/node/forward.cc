@@ -16,6 +16,8 @@ constexpr Duration kRetryPause = Duration::millis(20);
 constexpr uint32_t kImmediateRetries = 3;
 // An election and a round of replication, with some room.
 constexpr Duration kTrialPatience = Duration::millis(600);
+// What a new leader committed is known here about as soon.
+constexpr Duration kOutcomePatience = kTrialPatience;
 // Who does not lead answers at once, so its silence means a lost frame and not a slow round.
 constexpr Duration kStrayPatience = Duration::millis(50);
 
@@ -117,17 +119,20 @@ Result<ForwardAnswer> decode_answer(std::string_view bytes) {
 void Forwarder::start(std::unique_ptr<Forwarded> request) {
   if (parked() >= limits::kPendingRequestsMax) {
     end(*request, Status(Code::kResourceExhausted, "too many requests wait for a leader"));
-  } else if (request->kind == ForwardKind::kCommand && has_line(request->group)) {
+  } else if (request->kind == ForwardKind::kCommand &&
+             (has_line(request->group) || routes_.outcome_open(request->group))) {
     stand_in_line(std::move(request), false);
   } else {
     attempt(std::move(request));
   }
 }
 
-void Forwarder::take_back(std::unique_ptr<Forwarded> request) {
+void Forwarder::take_back(std::unique_ptr<Forwarded> request, bool first) {
   const GroupId group = request->group;
-  stand_in_line(std::move(request), false);
-  try_first(group);
+  stand_in_line(std::move(request), first);
+  if (!first) {
+    try_first(group);
+  }
 }
 
 Forwarder::Tried Forwarder::attempt_once(std::unique_ptr<Forwarded>& request) {
@@ -139,6 +144,9 @@ Forwarder::Tried Forwarder::attempt_once(std::unique_ptr<Forwarded>& request) {
   const NodeId target = target_of(*request);
   if (target.none() || target == self_) {
     return Tried::kNobody;
+  }
+  if (request->kind == ForwardKind::kCommand) {
+    routes_.overtake(request->group);
   }
   const Duration left = request->deadline - now;
   std::string bytes = encode_request(*request, left);
@@ -248,12 +256,24 @@ void Forwarder::try_first(GroupId group) {
     lines_.erase(at);
     return;
   }
+  if (holds(group, line)) {
+    return;
+  }
   std::unique_ptr<Forwarded> first = std::move(line.waiting.front());
   line.waiting.pop_front();
   --in_lines_;
   line.trial = first->trial = ++trials_;
   line.tried_at = routes_.now();
   attempt(std::move(first));
+}
+
+bool Forwarder::holds(GroupId group, Line& line) {
+  if (!routes_.outcome_open(group)) {
+    line.held_since = Instant::never();
+    return false;
+  }
+  line.held_since = std::min(line.held_since, routes_.now());
+  return routes_.now() - line.held_since < kOutcomePatience;
 }
 
 // The first of the line was taken. The line stands until the last of it is on its way, so that

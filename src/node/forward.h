@@ -14,8 +14,13 @@
 //
 //   start()       no line of the group    attempt
 //                 a line                  behind its last
+//                 an outcome is open      into a line, which waits for it
 //   take_back()   it is in no log         into the line; its first is tried
 //   refused       no leader, a link down  into the line; tried again in a while
+//
+// An outcome is open where this node led the group and does not know yet what became of what it
+// proposed: that may be displaced by another leader's entry, and come back to the head of the line.
+// Once a later command has left the node it may not any more.
 //
 // A command whose link broke after it was sent may have been done: without a session it ends
 // as kUnknownOutcome, with one it is simply sent again, since the group answers a repeat from its
@@ -75,6 +80,9 @@ class ForwardRoutes {
   virtual ~ForwardRoutes() = default;
   // Serves the request on this node if it can; false leaves it untouched.
   [[nodiscard]] virtual bool serve_here(Forwarded& request) = 0;
+  // See above; overtake(): a later command leaves the node.
+  [[nodiscard]] virtual bool outcome_open(GroupId group) = 0;
+  virtual void overtake(GroupId group) = 0;
   // The node that probably leads the group; zero if none is known.
   [[nodiscard]] virtual NodeId leader_of(GroupId group) = 0;
   // Nodes that hold the group, for when nobody is known to lead it.
@@ -95,8 +103,10 @@ class Forwarder {
 
   void start(std::unique_ptr<Forwarded> request);
   // A command that this node took as leader and did not bring into a log: before any that comes
-  // later for its group.
-  void take_back(std::unique_ptr<Forwarded> request);
+  // later for its group. `first`: before all that wait, until go_on().
+  void take_back(std::unique_ptr<Forwarded> request, bool first);
+  // No outcome is open any more: the line of the group goes on.
+  void go_on(GroupId group) { try_first(group); }
   // True while commands of the group wait here, so that a new one has to stand behind them.
   [[nodiscard]] bool has_line(GroupId group) const { return lines_.contains(group); }
   // A leader has come or gone: the next tick tries again.
@@ -113,6 +123,7 @@ class Forwarder {
     uint64_t trial = 0;  // of the first one, which is out; zero: it is not
     NodeId guessed;      // who has it, if it was not known to lead
     Instant tried_at;
+    Instant held_since = Instant::never();  // for an outcome that is open
   };
   enum class Tried : uint8_t { kTaken, kSent, kNobody };
 
@@ -124,6 +135,7 @@ class Forwarder {
   void park(std::unique_ptr<Forwarded> request);
   void stand_in_line(std::unique_ptr<Forwarded> request, bool first);
   void try_first(GroupId group);
+  [[nodiscard]] bool holds(GroupId group, Line& line);
   void follow(GroupId group);
   void end_late(Requests& requests, Instant now);
   void tend_line(GroupId group, Instant now);

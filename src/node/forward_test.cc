@@ -89,6 +89,8 @@ class ForwarderTest : public testing::Test, protected ForwardRoutes {
     request.done(Status::success(), "here", {});
     return true;
   }
+  bool outcome_open(GroupId) override { return in_flight && !overtaken; }
+  void overtake(GroupId) override { overtaken = true; }
   NodeId leader_of(GroupId) override { return leader; }
   std::vector<NodeId> holders_of(GroupId) override { return holders; }
   void call(NodeId target, std::string request, Duration,
@@ -143,6 +145,8 @@ class ForwarderTest : public testing::Test, protected ForwardRoutes {
   }
 
   bool lead_here = false;
+  bool in_flight = false;
+  bool overtaken = false;
   NodeId leader = NodeId(2);
   std::vector<NodeId> holders = {NodeId(1), NodeId(2), NodeId(3)};
   Instant time = Instant() + Duration::seconds(1);
@@ -374,8 +378,8 @@ TEST_F(ForwarderTest, a_wrong_guess_that_says_nothing_holds_up_no_line) {
 }
 
 TEST_F(ForwarderTest, what_is_taken_back_goes_to_the_leader_before_what_comes_later) {
-  forwarder.take_back(make(ForwardKind::kCommand, "a"));
-  forwarder.take_back(make(ForwardKind::kCommand, "b"));
+  forwarder.take_back(make(ForwardKind::kCommand, "a"), false);
+  forwarder.take_back(make(ForwardKind::kCommand, "b"), false);
   command("c");
   EXPECT_EQ(sent(), "a");
   answer(Status::success());
@@ -383,6 +387,57 @@ TEST_F(ForwarderTest, what_is_taken_back_goes_to_the_leader_before_what_comes_la
   answer(Status::success());
   answer(Status::success());
   EXPECT_EQ(heard, "a=yes b=yes c=yes ");
+}
+
+// This node led the group, proposed "a" and "b" and does not know what became of them.
+TEST_F(ForwarderTest, what_was_displaced_goes_before_what_came_while_its_outcome_was_open) {
+  in_flight = true;
+  command("d");
+  forwarder.take_back(make(ForwardKind::kCommand, "c"), false);
+  advance(20);
+  EXPECT_EQ(sent(), "") << "the leader is known, and yet they would overtake";
+  forwarder.take_back(make(ForwardKind::kCommand, "b"), true);
+  forwarder.take_back(make(ForwardKind::kCommand, "a"), true);
+  in_flight = false;
+  forwarder.go_on(GroupId(1));
+  EXPECT_EQ(sent(), "a");
+  answer(Status::success());
+  EXPECT_EQ(sent(), "bdc");
+  EXPECT_TRUE(overtaken);
+}
+
+TEST_F(ForwarderTest, what_waited_for_an_outcome_goes_on_at_once_when_it_is_known) {
+  in_flight = true;
+  command("a");
+  in_flight = false;
+  forwarder.go_on(GroupId(1));
+  EXPECT_EQ(sent(), "a");
+}
+
+TEST_F(ForwarderTest, an_outcome_that_stays_open_holds_up_nobody_for_long) {
+  in_flight = true;
+  deadline_after = Duration::seconds(10);
+  command("a");
+  start(ForwardKind::kQuery);
+  EXPECT_EQ(sent(), "") << "the query";
+  ASSERT_EQ(calls.size(), 1u) << "is held up by nothing";
+  answer(Status::success());
+  advance(20);
+  advance(580);
+  EXPECT_EQ(calls.size(), 0u);
+  EXPECT_FALSE(overtaken);
+  advance(20);
+  EXPECT_EQ(sent(), "a");
+  EXPECT_TRUE(overtaken) << "what is in flight must not be given back behind it";
+}
+
+TEST_F(ForwarderTest, those_that_wait_for_an_outcome_end_when_their_time_is_up) {
+  in_flight = true;
+  command("a");
+  advance(500);
+  EXPECT_EQ(heard, "a=unavailable ");
+  EXPECT_EQ(sent(), "");
+  EXPECT_EQ(forwarder.parked(), 0u);
 }
 
 }  // namespace

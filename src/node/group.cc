@@ -199,7 +199,7 @@ void Group::propose_batch(Instant now) {
   if (!leads()) {
     proposals_.give_back(
         [this](const service::BatchCommand& command, service::Done done, Instant deadline) {
-          shell_.take_back(id_, command, std::move(done), deadline);
+          shell_.take_back(id_, command, std::move(done), {deadline, false});
         });
     return;
   }

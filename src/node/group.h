@@ -63,6 +63,10 @@ class Group {
   // The replica goes away: whoever waits is told.
   void abandon();
 
+  // It led, and whether what it proposed then is committed is not known yet; see Proposals.
+  [[nodiscard]] bool outcome_open() const { return !leads() && proposals_.outcome_open(); }
+  void overtake() { proposals_.overtake(); }
+
   // ---- the turn ---------------------------------------------------------------------------------
   // Steps everything that waits, but applies nothing.
   void work(Instant now);
@@ -83,7 +87,7 @@ class Group {
   [[nodiscard]] const service::GroupMachine& machine() const { return *machine_; }
   [[nodiscard]] bool leads() const { return raft_.role() == raft::Role::kLeader; }
   [[nodiscard]] Index applied() const { return applied_; }
-  [[nodiscard]] size_t pending() const { 
+  [[nodiscard]] size_t pending() const {
     return proposals_.pending() + reads_.pending() + beats_.size();
   }
   [[nodiscard]] bool wants_ticks() const;
@@ -111,6 +115,7 @@ class Group {
   void finish_read(const raft::ReadReady& ready);
 
   [[nodiscard]] bool apply(Instant now);
+  void take_back_displaced();
   void apply_entry(const raft::Entry& entry);
   void tell_news(Instant now);
   // Reads the next committed entries back from the WAL when raft no longer holds them.
@@ -139,18 +144,18 @@ class Group {
   Index commit_;
   Stamp stamp_;  // newest applied; entries' stamps are raised to it
   bool witness_ = false;
-  Index due_index_;            // an expiry command is on its way; none: no
-  Stamp next_due_;             // of the machine, as of applied_
-  bool due_known_ = false;     // next_due_ is up to date
-  Instant due_again_;          // all that is due was heard; not to be looked at before
+  Index due_index_;         // an expiry command is on its way; none: no
+  Stamp next_due_;          // of the machine, as of applied_
+  bool due_known_ = false;  // next_due_ is up to date
+  Instant due_again_;       // all that is due was heard; not to be looked at before
   service::Leases leases_;
   std::vector<WaitingRead> beats_;  // that wait for an expiry command, which may not know of them
-  uint64_t news_ = 0;          // of the machine, as the followers were told
-  int settle_waits_ = 0;       // turns for which settle() has been put off
-  uint64_t round_ = 0;         // of the node that this group is a member of; zero: none
-  Index round_end_;            // ... until this is applied
+  uint64_t news_ = 0;               // of the machine, as the followers were told
+  int settle_waits_ = 0;            // turns for which settle() has been put off
+  uint64_t round_ = 0;              // of the node that this group is a member of; zero: none
+  Index round_end_;                 // ... until this is applied
   Instant hole_seen_ = Instant::never();  // an applied entry is lost since then
-  std::vector<wal::Record> records_;  // scratch
+  std::vector<wal::Record> records_;      // scratch
 };
 
 }  // namespace quorate::node

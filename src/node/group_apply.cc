@@ -102,6 +102,9 @@ void Group::apply_entry(const raft::Entry& entry) {
   ++shell_.counters.entries_applied;
   const service::Moment moment{stamp_, entry.index};
   const bool ours = proposals_.begin_apply(entry.index, entry.term);
+  if (proposals_.has_displaced()) {
+    take_back_displaced();
+  }
   if (entry.kind == raft::EntryKind::kCommand) {
     ToProposers sink(proposals_, origin({}));
     const Status status = machine_->apply(entry.payload.view(), moment, ours ? &sink : nullptr);
@@ -115,7 +118,19 @@ void Group::apply_entry(const raft::Entry& entry) {
   }
   if (ours) {
     proposals_.finish();
+    if (!leads() && !proposals_.outcome_open()) {
+      shell_.outcome_known(id_);
+    }
   }
+}
+
+void Group::take_back_displaced() {
+  proposals_.give_back_displaced(
+      [this](const service::BatchCommand& command, service::Done done, Instant deadline) {
+        ++shell_.counters.displaced;
+        shell_.take_back(id_, command, std::move(done), {deadline, true});
+      });
+  shell_.outcome_known(id_);
 }
 
 // An entry that is applied and cannot be read any more is still in the machine: a snapshot takes

@@ -93,7 +93,7 @@ void Node::forward_read(ForwardKind kind, const service::Query& query, service::
 }
 
 void Node::take_back(GroupId id, const service::BatchCommand& command, service::Done done,
-                     Instant deadline) {
+                     TakenBack how) {
   auto request = std::make_unique<Forwarded>();
   request->kind = ForwardKind::kCommand;
   request->group = id;
@@ -102,10 +102,10 @@ void Node::take_back(GroupId id, const service::BatchCommand& command, service::
   request->sequence = command.sequence;
   request->key = command.key;
   request->body = std::string(command.body);
-  request->deadline = deadline;
+  request->deadline = how.deadline;
   request->done = std::move(done);
   ++Shell::counters.forwarded;
-  forwarder_.take_back(std::move(request));
+  forwarder_.take_back(std::move(request), how.first);
 }
 
 service::LocalRead Node::read_here(GroupId id, service::ServiceId service, service::ReadMode mode) {
@@ -154,6 +154,17 @@ bool Node::serve_here(Forwarded& request) {
     here->query(std::move(read), request.mode);
   }
   return true;
+}
+
+bool Node::outcome_open(GroupId id) {
+  const Group* const here = group(id);
+  return here != nullptr && here->outcome_open();
+}
+
+void Node::overtake(GroupId id) {
+  if (Group* const here = group(id); here != nullptr) {
+    here->overtake();
+  }
 }
 
 NodeId Node::leader_of(GroupId id) {

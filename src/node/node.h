@@ -185,7 +185,8 @@ class Node final : public service::Proposer,
                       std::vector<raft::Message> after) override;
   [[nodiscard]] bool hold(Group& group) override;
   void take_back(GroupId group, const service::BatchCommand& command, service::Done done,
-                 Instant deadline) override;
+                 TakenBack how) override;
+  void outcome_known(GroupId group) override { forwarder_.go_on(group); }
   [[nodiscard]] uint64_t join_round() override { return rounds_.join(); }
   void leave_round(uint64_t round) override { rounds_.leave(round); }
   void on_group_changed(Group& group) override;
@@ -195,6 +196,8 @@ class Node final : public service::Proposer,
 
   // ForwardRoutes
   [[nodiscard]] bool serve_here(Forwarded& request) override;
+  [[nodiscard]] bool outcome_open(GroupId group) override;
+  void overtake(GroupId group) override;
   [[nodiscard]] NodeId leader_of(GroupId group) override;
   [[nodiscard]] std::vector<NodeId> holders_of(GroupId group) override;
   void call(NodeId target, std::string request, Duration timeout,

@@ -34,13 +34,17 @@ Buffer Proposals::take_batch() {
   ASSERT(!open_.empty() && taken_.empty());
   taken_ = std::move(open_);
   open_.clear();
-  return Buffer::take(batch_.take());
+  taken_payload_ = Buffer::take(batch_.take());
+  return taken_payload_;
 }
 
 void Proposals::proposed(Index index, Term term) {
   ASSERT(!taken_.empty());
-  Flight flight{index, term, std::move(taken_), Instant::never()};
+  Flight flight{index, term, std::exchange(taken_payload_, {}), std::move(taken_)};
   taken_.clear();
+  if (!flights_.empty() && flights_.front().term < term) {
+    overtake();
+  }
   for (const Pending& pending : flight.commands) {
     flight.earliest = std::min(flight.earliest, pending.deadline);
   }
@@ -61,11 +65,13 @@ void Proposals::proposed(Index index, Term term) {
 void Proposals::refused(const Status& status) {
   std::vector<Pending> commands = std::move(taken_);
   taken_.clear();
+  taken_payload_ = Buffer();
   fail(commands, status);
 }
 
 void Proposals::give_back(TakeBack take_back) {
   const Buffer payload = take_batch();
+  taken_payload_ = Buffer();
   std::vector<Pending> commands = std::move(taken_);
   taken_.clear();
   service::BatchReader reader(payload.view());
@@ -78,7 +84,45 @@ void Proposals::give_back(TakeBack take_back) {
   }
 }
 
+void Proposals::give_back_displaced(TakeBack take_back) {
+  std::vector<Flight> flights = std::move(displaced_);
+  displaced_.clear();
+  for (; !flights.empty(); flights.pop_back()) {
+    Flight& last = flights.back();
+    last.overtaken ? fail(last.commands, kDisplaced) : give_back(last, take_back);
+  }
+}
+
+void Proposals::give_back(Flight& flight, TakeBack& take_back) {
+  std::vector<service::BatchCommand> commands;
+  service::BatchReader reader(flight.payload.view());
+  for (service::BatchCommand command; reader.next(command);) {
+    commands.push_back(command);
+  }
+  ASSERT(commands.size() == flight.commands.size(), "a batch holds what was added to it");
+  for (size_t i = commands.size(); i-- > 0;) {
+    Pending& pending = flight.commands[i];
+    if (pending.done) {
+      --pending_;
+      take_back(commands[i], std::move(pending.done), pending.deadline);
+    }
+  }
+}
+
+bool Proposals::outcome_open() const {
+  return std::any_of(flights_.begin(), flights_.end(), [](const Flight& flight) {
+    return !flight.overtaken && flight.earliest != Instant::never();
+  });
+}
+
+void Proposals::overtake() {
+  for (Flight& flight : flights_) {
+    flight.overtaken = true;
+  }
+}
+
 bool Proposals::begin_apply(Index index, Term term) {
+  ASSERT(displaced_.empty(), "what an entry displaced is given back before the next is applied");
   while (!flights_.empty() && flights_.front().index <= index) {
     Flight flight = std::move(flights_.front());
     flights_.erase(flights_.begin());
@@ -87,14 +131,13 @@ bool Proposals::begin_apply(Index index, Term term) {
       applying_ = std::move(flight.commands);
       return true;
     }
-    fail(flight.commands, kDisplaced);
+    displaced_.push_back(std::move(flight));
   }
   // A new leader's entry ends every longer log of an older term: what we proposed beyond it under
   // that older term can never be committed.
-  while (!flights_.empty() && flights_.back().term < term) {
-    Flight flight = std::move(flights_.back());
-    flights_.pop_back();
-    fail(flight.commands, kDisplaced);
+  while (!flights_.empty() && flights_.front().term < term) {
+    displaced_.push_back(std::move(flights_.front()));
+    flights_.erase(flights_.begin());
   }
   return false;
 }

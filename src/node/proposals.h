@@ -8,7 +8,9 @@
 // An entry in flight ends in exactly one of three ways, told apart by the (index, term) at which it
 // was proposed:
 //   1. an entry of the same term is applied at its index: its commands get their answers;
-//   2. an entry of another term is applied there: it never happened, kUnavailable, safe to retry;
+//   2. an entry of another term is applied there: it never happened, and its commands are given
+//      back, to be proposed once more; but if a later command of the group has left this node
+//      meanwhile, which they would come behind, kUnavailable, safe to retry;
 //   3. neither is known when a command's time is up, or a snapshot jumped over the index:
 //      kUnknownOutcome.
 // Losing the leadership answers nothing by itself: the next leader may still commit the entry.
@@ -46,11 +48,17 @@ class Proposals {
       UniqueFunction<void(const service::BatchCommand&, service::Done, Instant deadline)>;
   void give_back(TakeBack take_back);
 
-  // ---- outcomes
-  // ----------------------------------------------------------------------------------- Entry
-  // (index, term) is being applied. True if it is ours: then answer() follows for each of its
-  // commands in order, and finish() ends it. Otherwise what it displaced has been failed.
+  // ---- outcomes ---------------------------------------------------------------------------------
+  // Entry (index, term) is being applied. True if it is ours: then answer() follows for each of its
+  // commands in order, and finish() ends it. What it displaced is to be given back.
   [[nodiscard]] bool begin_apply(Index index, Term term);
+  [[nodiscard]] bool has_displaced() const { return !displaced_.empty(); }
+  // From the last to the first, so that each may be put before the one that came after it.
+  void give_back_displaced(TakeBack take_back);
+  // Somebody waits for commands in flight, which may yet come back.
+  [[nodiscard]] bool outcome_open() const;
+  // A later command of the group goes its way: what is in flight is not given back any more.
+  void overtake();
   void answer(size_t ordinal, const Status& status, std::string_view answer,
               const service::Origin&);
   void finish();
@@ -69,19 +77,24 @@ class Proposals {
   struct Flight {
     Index index;
     Term term;
+    Buffer payload;
     std::vector<Pending> commands;
-    Instant earliest = Instant::never();
+    Instant earliest = Instant::never();  // of those that still wait; never: nobody does
+    bool overtaken = false;
   };
 
   void fail(std::vector<Pending>& commands, const Status& status);
+  void give_back(Flight& flight, TakeBack& take_back);
   void sweep(Flight& flight, Instant now, const Status& status);
 
   const GroupId group_;
   const NodeId node_;
   service::BatchWriter batch_;
   std::vector<Pending> open_;
-  std::vector<Pending> taken_;   // between take_batch() and proposed()
-  std::vector<Flight> flights_;  // by rising index
+  std::vector<Pending> taken_;     // between take_batch() and proposed()
+  Buffer taken_payload_;           // likewise
+  std::vector<Flight> flights_;    // by rising index
+  std::vector<Flight> displaced_;  // by rising index, until they are given back
   std::vector<Pending> applying_;
   std::vector<std::vector<Pending>> spare_;  // emptied vectors, for their capacity
   size_t pending_ = 0;

@@ -27,6 +27,16 @@ class ProposalsTest : public testing::Test {
     (void)proposals.take_batch();
     proposals.proposed(Index(index), Term(term));
   }
+  // What was displaced, as it is given back: the last first.
+  std::string take_back() {
+    std::string back;
+    proposals.give_back_displaced([&](const service::BatchCommand& command, service::Done done,
+                                      Instant deadline) {
+      back += std::string(command.body) + "@" + std::to_string((deadline - at(0)).millis()) + " ";
+      done(Status::success(), "elsewhere", {});
+    });
+    return back;
+  }
   // Applies an entry whose commands answer "1", "2", ...
   bool apply(uint64_t index, uint64_t term, size_t commands = 0) {
     const bool ours = proposals.begin_apply(Index(index), Term(term));
@@ -72,10 +82,17 @@ TEST_F(ProposalsTest, an_open_batch_is_given_back_command_by_command) {
 }
 
 TEST_F(ProposalsTest, an_entry_of_another_term_at_our_index_means_it_never_happened) {
-  add("a");
+  add("a", 300);
+  add("b", 400);
   propose(5, 2);
+  EXPECT_TRUE(proposals.outcome_open());
   EXPECT_FALSE(apply(5, 3));
-  EXPECT_EQ(heard, "a=unavailable ");
+  EXPECT_EQ(heard, "") << "nobody has to know";
+  EXPECT_TRUE(proposals.has_displaced());
+  EXPECT_FALSE(proposals.outcome_open());
+  EXPECT_EQ(take_back(), "b@400 a@300 ");
+  EXPECT_FALSE(proposals.has_displaced());
+  EXPECT_EQ(proposals.pending(), 0u);
 }
 
 TEST_F(ProposalsTest, a_later_term_ends_everything_proposed_beyond_it) {
@@ -84,7 +101,49 @@ TEST_F(ProposalsTest, a_later_term_ends_everything_proposed_beyond_it) {
   add("b");
   propose(8, 2);
   EXPECT_FALSE(apply(6, 3));
-  EXPECT_EQ(heard, "b=unavailable a=unavailable ");
+  EXPECT_EQ(take_back(), "b@1000 a@1000 ");
+}
+
+TEST_F(ProposalsTest, a_later_term_ends_older_ones_and_not_what_was_proposed_in_office_again) {
+  add("a");
+  propose(7, 2);
+  add("b");
+  propose(9, 4);
+  EXPECT_FALSE(apply(6, 3));
+  EXPECT_EQ(take_back(), "") << "b went before it";
+  EXPECT_EQ(heard, "a=unavailable ");
+  EXPECT_TRUE(apply(9, 4, 1));
+  EXPECT_EQ(heard, "a=unavailable b=1 ");
+}
+
+TEST_F(ProposalsTest, what_a_later_command_has_overtaken_is_not_given_back) {
+  add("a");
+  propose(5, 2);
+  proposals.overtake();
+  EXPECT_FALSE(proposals.outcome_open());
+  EXPECT_FALSE(apply(5, 3));
+  EXPECT_EQ(take_back(), "");
+  EXPECT_EQ(heard, "a=unavailable ");
+}
+
+TEST_F(ProposalsTest, who_has_been_answered_already_is_not_given_back) {
+  add("a", 100);
+  add("b", 900);
+  add("c", 100);
+  propose(5, 2);
+  proposals.sweep(at(100));
+  EXPECT_EQ(heard, "a=unknown_outcome c=unknown_outcome ");
+  EXPECT_TRUE(proposals.outcome_open());
+  EXPECT_FALSE(apply(5, 3));
+  EXPECT_EQ(take_back(), "b@900 ");
+  EXPECT_EQ(proposals.pending(), 0u);
+}
+
+TEST_F(ProposalsTest, an_outcome_that_nobody_waits_for_is_not_open) {
+  add("a", 100);
+  propose(5, 2);
+  proposals.sweep(at(100));
+  EXPECT_FALSE(proposals.outcome_open());
 }
 
 TEST_F(ProposalsTest, what_another_leader_cut_off_is_unknown_when_its_place_is_proposed_again) {

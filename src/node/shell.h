@@ -45,9 +45,16 @@ class Shell {
   // True if the group's proposals should wait, to make a larger batch; then it gets its work() as
   // soon as they need not.
   [[nodiscard]] virtual bool hold(Group& group) = 0;
-  // A command that was given to the group while it led here, and is in no log: for its leader.
+  // A command that was given to the group while it led here, and is in no log or will never be
+  // committed: for its leader. `first`: before those that came back already.
+  struct TakenBack {
+    Instant deadline;
+    bool first = false;
+  };
   virtual void take_back(GroupId group, const service::BatchCommand& command, service::Done done,
-                         Instant deadline) = 0;
+                         TakenBack how) = 0;
+  // What became of the commands that the group had in flight when it lost the lead is known.
+  virtual void outcome_known(GroupId group) = 0;
   // See rounds.h.
   [[nodiscard]] virtual uint64_t join_round() = 0;
   virtual void leave_round(uint64_t round) = 0;

@@ -298,6 +298,7 @@ void Cluster::harvest(const node::Node& node) {
   world_.count("snapshot_installed", counters.snapshots_installed);
   world_.count("log_read", counters.log_reads);
   world_.count("forwarded", counters.forwarded);
+  world_.count("displaced", counters.displaced);
   world_.count("read_by_round", counters.reads_by_round);
   world_.count("read_local", counters.reads_local);
   world_.count("flush_failed", counters.flush_failures);

@@ -4,7 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
+#include "service/kv/api.h"
 #include "sim/workloads/registers.h"
+#include "sim/workloads/store_door.h"
 
 namespace quorate::sim {
 namespace {
@@ -74,6 +78,79 @@ TEST_F(cluster, a_node_that_loses_power_while_it_recovers_starts_again) {
     }
     ASSERT_EQ(all.complaint(), "") << "after " << operations;
   }
+}
+
+// What a leader proposed while it was cut off another leader's entries displace. Nobody has to hear
+// of that: its commands, and what came to the node meanwhile, follow in their order.
+class displacement : public ::testing::Test {
+ protected:
+  displacement() {
+    for (const NodeId id : all.ids()) {
+      all.start(id);
+    }
+    run(Duration::seconds(2));
+    old_leader = all.leader_of(kGroup);
+  }
+  void run(Duration span) { world.run_until(world.now() + span); }
+  void cut_off() {
+    for (const NodeId id : all.ids()) {
+      if (id != old_leader) {
+        all.network().cut(id, old_leader);
+        all.network().cut(old_leader, id);
+      }
+    }
+  }
+  void put(NodeId at, const std::string& value) {
+    all.store(at)->api().write(
+        service::kv::Put{.keyspace = service::kv::KeyspaceId(1), .key = "k", .value = value},
+        {.timeout = Duration::seconds(20)},
+        [this, value](const Status& status, const service::kv::Written& written,
+                      const service::Origin&) {
+          heard[value] = status.ok() ? std::to_string(written.version)
+                                     : std::string(row_of(status.code()).name);
+        });
+  }
+  [[nodiscard]] uint64_t displaced() { return all.node(old_leader)->counters().displaced; }
+
+  static constexpr GroupId kGroup{1};
+  Plan plan = parse_plan("test", "nodes 3\ngroups 1\nstore_clients 1\n").value();
+  World world{11};
+  Cluster all{world, plan};
+  NodeId old_leader;
+  std::map<std::string, std::string> heard;
+};
+
+TEST_F(displacement, commands_of_displaced_entries_are_proposed_again_in_their_order) {
+  cut_off();
+  put(old_leader, "a");
+  run(Duration::millis(5));
+  put(old_leader, "b");
+  run(Duration::millis(450));  // it has given up the lead, and the others have a leader
+  ASSERT_FALSE(all.node(old_leader)->group(kGroup)->leads());
+  put(old_leader, "c");
+  const NodeId leader = all.leader_of(kGroup);
+  ASSERT_NE(leader, old_leader);
+  put(leader, "x");
+  run(Duration::millis(100));
+  EXPECT_EQ(heard, (std::map<std::string, std::string>{{"x", "1"}}));
+  all.network().heal_all();
+  run(Duration::seconds(3));
+  EXPECT_EQ(heard,
+            (std::map<std::string, std::string>{{"x", "1"}, {"a", "2"}, {"b", "3"}, {"c", "4"}}));
+  EXPECT_EQ(displaced(), 2u);
+}
+
+TEST_F(displacement, commands_that_were_overtaken_are_not_proposed_again) {
+  cut_off();
+  put(old_leader, "a");
+  run(Duration::millis(450));
+  put(old_leader, "b");
+  run(Duration::seconds(3));  // b has waited long enough, and leaves the node
+  all.network().heal_all();
+  run(Duration::seconds(3));
+  EXPECT_EQ(heard["a"], "unavailable");
+  EXPECT_EQ(heard["b"] == "1" || heard["b"] == "unknown_outcome", true) << heard["b"];
+  EXPECT_EQ(displaced(), 0u);
 }
 
 }  // namespace
