@@ -241,6 +241,11 @@ void Group::propose_due(Instant now) {
   if (!due_index_.none() || !leads() || applied_ < commit_ || now < due_again_) {
     return;
   }
+  // Who leads newly has entries of its predecessor that it has not applied: owners that it does not
+  // see here, and would not name as heard. If its clock is far ahead they would end at once.
+  if (raft_.term_at(applied_) != raft_.term() && !MUTANT(ends_what_it_has_not_seen)) {
+    return;
+  }
   note_due();
   const Stamp wall = shell_.clock.wall_at(now);
   if (next_due_ > wall) {

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "service/kv/api.h"
+#include "service/lock/api.h"
 #include "sim/workloads/registers.h"
 #include "sim/workloads/store_door.h"
 
@@ -151,6 +152,82 @@ TEST_F(displacement, commands_that_were_overtaken_are_not_proposed_again) {
   EXPECT_EQ(heard["a"], "unavailable");
   EXPECT_EQ(heard["b"] == "1" || heard["b"] == "unknown_outcome", true) << heard["b"];
   EXPECT_EQ(displaced(), 0u);
+}
+
+// Seed 720101 of the plan lock_clocks: a leader that was elected a moment ago, whose clock is an
+// hour ahead, finds a wait that is over, and in its log a grant that it has not applied yet.
+class succession : public ::testing::Test {
+ protected:
+  succession() {
+    for (const NodeId id : all.ids()) {
+      all.start(id);
+    }
+    run(Duration::seconds(2));
+    old_leader = all.leader_of(kGroup);
+    for (const NodeId id : all.ids()) {
+      if (id != old_leader) {
+        (successor.none() ? successor : third) = id;
+      }
+    }
+  }
+  void run(Duration span) { world.run_until(world.now() + span); }
+  void acquire(NodeId at, const std::string& owner, const std::string& name, Duration wait) {
+    all.locks(at)->api().wait({kDomain, owner},
+                              service::lock::Acquire{.who = {kDomain, owner},
+                                                     .items = {{.name = name}},
+                                                     .wait = wait,
+                                                     .lease = Duration::seconds(10)},
+                              {}, [this, owner](const Status& status, const auto&, const auto&) {
+                                granted += status.ok() ? owner + " " : "";
+                              });
+  }
+  void cut_off(NodeId alone) {
+    for (const NodeId id : all.ids()) {
+      if (id != alone) {
+        all.network().cut(id, alone);
+        all.network().cut(alone, id);
+      }
+    }
+  }
+
+  static constexpr GroupId kGroup{1};
+  static constexpr service::lock::DomainId kDomain{0};
+  Plan plan = parse_plan("test", "nodes 3\ngroups 1\nlock_clients 1\n").value();
+  World world{5};
+  Cluster all{world, plan};
+  NodeId old_leader;
+  NodeId successor;
+  NodeId third;
+  std::string granted;
+};
+
+TEST_F(succession, a_leader_whose_clock_is_ahead_ends_no_lease_that_it_has_not_seen_yet) {
+  all.end(successor, Cluster::End::kKill);
+  all.clock(successor).jump(Duration::seconds(3'600));
+  ASSERT_TRUE(all.start(successor));
+  run(Duration::seconds(1));
+  acquire(old_leader, "first", "a", Duration());
+  run(Duration::millis(100));
+  acquire(old_leader, "waits", "a", Duration::seconds(600));
+  run(Duration::seconds(1));
+  cut_off(third);
+  acquire(old_leader, "second", "b", Duration());
+  while (granted != "first second ") {
+    run(Duration::micros(50));
+  }
+  all.end(old_leader, Cluster::End::kKill);
+  all.network().heal_all();
+  run(Duration::seconds(2));
+  ASSERT_EQ(all.leader_of(kGroup), successor);
+  std::string holder;
+  all.locks(successor)->api().read(
+      kDomain, service::lock::Info{kDomain, "b"}, {},
+      [&holder](const service::lock::Answer& answer, const service::Origin&) {
+        const auto* const details = std::get_if<service::lock::LockDetails>(&answer);
+        holder = details == nullptr ? "nobody" : std::string(details->holders.front().owner);
+      });
+  run(Duration::millis(100));
+  EXPECT_EQ(holder, "second");
 }
 
 }  // namespace
