@@ -99,8 +99,11 @@ Status Node::Core::transfer_leadership(NodeId target) {
   if (!leader->transfer.target.none()) {
     return {Code::kResourceExhausted, "leadership is being handed over"};
   }
-  if (!is_voter(configs.newest(), target) || is_witness(configs.newest(), target)) {
-    return {Code::kInvalidArgument, "the target cannot lead"};
+  if (!is_voter(configs.newest(), target)) {
+    return {Code::kInvalidArgument, "the target is no voter of this group"};
+  }
+  if (is_witness(configs.newest(), target)) {
+    return {Code::kInvalidArgument, "the target is a witness, which cannot lead"};
   }
   wake();
   leader->transfer = {target, now + options.election_timeout_max, false};

@@ -2,7 +2,9 @@
 #include "edge/http/bind_cluster.h"
 
 #include <algorithm>
+#include <charconv>
 #include <string>
+#include <utility>
 
 #include "base/limits.h"
 #include "edge/http/arguments.h"
@@ -106,8 +108,8 @@ void get_ready(Admin& admin, const Request&, Responder responder) {
 }
 
 void get_metrics(Admin& admin, const Request&, Responder responder) {
-  responder.send({.content_type = "text/plain; version=0.0.4; charset=utf-8",
-                  .body = admin.metrics_text()});
+  responder.send(
+      {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = admin.metrics_text()});
 }
 
 // ---- the verbs ---------------------------------------------------------------------------------
@@ -147,6 +149,33 @@ Result<NodeId> node_in_path(const Request& request) {
   return NodeId(static_cast<uint32_t>(*number));
 }
 
+// host:port; what is in the host is DNS's to say, but it is no blank and no control character.
+bool is_address(std::string_view text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) {
+    return false;
+  }
+  const std::string_view digits = text.substr(colon + 1);
+  uint32_t port = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  return error == std::errc() && end == digits.data() + digits.size() && port >= 1 &&
+         port <= UINT16_MAX && std::none_of(text.begin(), text.end(), [](char c) {
+           return static_cast<unsigned char>(c) <= ' ' || c == 0x7f;
+         });
+}
+
+Status check_addresses(const NodeRequest& node) {
+  for (const auto& [name, address] :
+       {std::pair("raft", &node.raft_address), std::pair("http", &node.http_address),
+        std::pair("resp", &node.resp_address)}) {
+    if (!address->empty() && !is_address(*address)) {
+      return Status(Code::kInvalidArgument,
+                    "'" + std::string(name) + "' must be an address, host:port");
+    }
+  }
+  return Status::success();
+}
+
 Status read_node(const Request& request, NodeRequest& node) {
   const Result<boost::json::object> body = parse_object(request.body);
   RETURN_IF_ERROR(body);
@@ -157,8 +186,8 @@ Status read_node(const Request& request, NodeRequest& node) {
   const Result<std::optional<std::string>> label = text_field(*body, "label");
   const Result<std::optional<uint64_t>> weight = number_field(*body, "weight");
   const Result<std::optional<uint64_t>> id = number_field(*body, "id");
-  for (const Status& problem : {Status(raft), Status(http), Status(resp), Status(label),
-                                Status(weight), Status(id)}) {
+  for (const Status& problem :
+       {Status(raft), Status(http), Status(resp), Status(label), Status(weight), Status(id)}) {
     RETURN_IF_ERROR(problem);
   }
   if (!raft->has_value()) {
@@ -173,7 +202,7 @@ Status read_node(const Request& request, NodeRequest& node) {
   node.resp_address = resp->value_or("");
   node.label = label->value_or("");
   node.weight = static_cast<uint32_t>(std::min<uint64_t>(weight->value_or(100), UINT32_MAX));
-  return Status::success();
+  return check_addresses(node);
 }
 
 void add_node(Admin& admin, const Request& request, Responder responder) {
@@ -187,8 +216,7 @@ void add_node(Admin& admin, const Request& request, Responder responder) {
 
 void remove_node(Admin& admin, const Request& request, Responder responder) {
   const Result<NodeId> node = node_in_path(request);
-  const Result<bool> force =
-      parse_flag(request.query_value("force").value_or("false"), "force");
+  const Result<bool> force = parse_flag(request.query_value("force").value_or("false"), "force");
   for (const Status& status : {check_query(request, {"force"}), Status(node), Status(force)}) {
     if (!status.ok()) {
       responder.fail(status);
@@ -271,47 +299,76 @@ constexpr std::string_view kChangedExample =
     R"({"node":4,"replicas_to_move":9,"leaders_to_move":3,"generation":17})";
 
 const Row kRows[] = {
-    {{.method = Method::kGet, .pattern = "/cluster/status", .group = "Cluster",
+    {{.method = Method::kGet,
+      .pattern = "/cluster/status",
+      .group = "Cluster",
       .summary = "Nodes, groups, leaders, terms, lag and uptime, as this node sees them.",
       .answer_example = R"({"node":1,"version":"0.1.0","leader":1,"ready":true,"nodes":[],)"
                         R"("groups":[]})"},
      get_status},
-    {{.method = Method::kGet, .pattern = "/healthz", .group = "Cluster",
-      .summary = "200 while the process serves; for supervisors.", .answer_example = "ok",
+    {{.method = Method::kGet,
+      .pattern = "/healthz",
+      .group = "Cluster",
+      .summary = "200 while the process serves; for supervisors.",
+      .answer_example = "ok",
       .access = Access::kAnyone},
      get_health},
-    {{.method = Method::kGet, .pattern = "/readyz", .group = "Cluster",
+    {{.method = Method::kGet,
+      .pattern = "/readyz",
+      .group = "Cluster",
       .summary = "200 when this node can serve linearizable requests, else 503 and the reason; "
                  "for load balancers.",
-      .answer_example = "ready", .access = Access::kAnyone},
+      .answer_example = "ready",
+      .access = Access::kAnyone},
      get_ready},
-    {{.method = Method::kGet, .pattern = "/metrics", .group = "Cluster",
+    {{.method = Method::kGet,
+      .pattern = "/metrics",
+      .group = "Cluster",
       .summary = "Metrics in the Prometheus text format.",
       .answer_example = "quorate_http_connections 3"},
      get_metrics},
-    {{.method = Method::kPost, .pattern = "/cluster/nodes", .group = "Cluster",
+    {{.method = Method::kPost,
+      .pattern = "/cluster/nodes",
+      .group = "Cluster",
       .summary = "Announce a node. It gets its share of replicas once it is up and has caught up.",
       .body = Body::kJson,
       .body_example = R"({"raft":"10.0.0.4:9004","http":"10.0.0.4:8004"})",
-      .answer_example = kChangedExample, .access = Access::kAdmin},
+      .answer_example = kChangedExample,
+      .access = Access::kAdmin},
      add_node},
-    {{.method = Method::kDelete, .pattern = "/cluster/nodes/{id}", .group = "Cluster",
-      .summary = "Move a node's replicas away, then remove it.", .parameters = kRemoveParameters,
-      .answer_example = kChangedExample, .access = Access::kAdmin},
+    {{.method = Method::kDelete,
+      .pattern = "/cluster/nodes/{id}",
+      .group = "Cluster",
+      .summary = "Move a node's replicas away, then remove it.",
+      .parameters = kRemoveParameters,
+      .answer_example = kChangedExample,
+      .access = Access::kAdmin},
      remove_node},
-    {{.method = Method::kPost, .pattern = "/cluster/nodes/{id}/replace", .group = "Cluster",
+    {{.method = Method::kPost,
+      .pattern = "/cluster/nodes/{id}/replace",
+      .group = "Cluster",
       .summary = "Give a node's whole share to another one, and remove it.",
-      .parameters = kIdParameters, .body = Body::kJson, .body_example = R"({"with":4})",
-      .answer_example = kChangedExample, .access = Access::kAdmin},
+      .parameters = kIdParameters,
+      .body = Body::kJson,
+      .body_example = R"({"with":4})",
+      .answer_example = kChangedExample,
+      .access = Access::kAdmin},
      replace_node},
-    {{.method = Method::kPost, .pattern = "/cluster/transfer", .group = "Cluster",
-      .summary = "Hand the leadership of a group to another of its voters.", .body = Body::kJson,
-      .body_example = R"({"group":3,"to":2})", .answer_example = kChangedExample,
+    {{.method = Method::kPost,
+      .pattern = "/cluster/transfer",
+      .group = "Cluster",
+      .summary = "Hand the leadership of a group to another of its voters.",
+      .body = Body::kJson,
+      .body_example = R"({"group":3,"to":2})",
+      .answer_example = kChangedExample,
       .access = Access::kAdmin},
      transfer},
-    {{.method = Method::kPost, .pattern = "/cluster/rebalance", .group = "Cluster",
+    {{.method = Method::kPost,
+      .pattern = "/cluster/rebalance",
+      .group = "Cluster",
       .summary = "Compute the placement of replicas and leaders anew.",
-      .answer_example = kChangedExample, .access = Access::kAdmin},
+      .answer_example = kChangedExample,
+      .access = Access::kAdmin},
      rebalance},
 };
 

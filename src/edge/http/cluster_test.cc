@@ -18,8 +18,12 @@ class RecordingAdmin final : public Admin {
     ClusterStatus status;
     status.node = NodeId(2);
     status.version = "1.2.3";
-    status.nodes.push_back({.id = NodeId(2), .state = "active", .alive = true,
-                            .raft_address = "a:1", .http_address = {}, .resp_address = {},
+    status.nodes.push_back({.id = NodeId(2),
+                            .state = "active",
+                            .alive = true,
+                            .raft_address = "a:1",
+                            .http_address = {},
+                            .resp_address = {},
                             .label = "rack \"7\""});
     GroupStatus group;
     group.id = GroupId(1);
@@ -75,6 +79,15 @@ TEST(cluster, each_verb_reads_its_arguments_and_refuses_others) {
       {Method::kPost, "/cluster/nodes", R"({"raft":"h:1"})", 200, "add h:1 100"},
       {Method::kPost, "/cluster/nodes", R"({"http":"h:1"})", 400, ""},
       {Method::kPost, "/cluster/nodes", R"({"raft":1})", 400, ""},
+      {Method::kPost, "/cluster/nodes", R"({"raft":"[::1]:9004"})", 200, "add [::1]:9004 100"},
+      {Method::kPost, "/cluster/nodes", R"({"raft":"somewhere"})", 400, ""},
+      {Method::kPost, "/cluster/nodes", R"({"raft":":9004"})", 400, ""},
+      {Method::kPost, "/cluster/nodes", R"({"raft":"h:0"})", 400, ""},
+      {Method::kPost, "/cluster/nodes", R"({"raft":"h:65536"})", 400, ""},
+      {Method::kPost, "/cluster/nodes", R"({"raft":"h:1x"})", 400, ""},
+      {Method::kPost, "/cluster/nodes", R"({"raft":"a b:1"})", 400, ""},
+      {Method::kPost, "/cluster/nodes", R"({"raft":"h:1","http":"somewhere"})", 400, ""},
+      {Method::kPost, "/cluster/nodes", R"({"raft":"h:1","resp":"h:"})", 400, ""},
       {Method::kPost, "/cluster/nodes", R"({"raft":"h:1","wieght":50})", 400, ""},
       {Method::kPost, "/cluster/nodes", R"(["raft"])", 400, ""},
       {Method::kPost, "/cluster/nodes", R"({"raft")", 400, ""},
@@ -129,8 +142,8 @@ TEST(docs, the_generated_documents_name_every_route) {
   const std::string page = ask(router, Method::kGet, "/docs").body;
   EXPECT_EQ(openapi.at("info").at("version").as_string(), "1.2.3");
   for (const Router::Route& route : router.routes()) {
-    EXPECT_TRUE(openapi.at("paths").as_object().contains(
-        boost::json::string_view(route.text.pattern)))
+    EXPECT_TRUE(
+        openapi.at("paths").as_object().contains(boost::json::string_view(route.text.pattern)))
         << route.text.pattern;
     EXPECT_NE(page.find(route.text.pattern), std::string::npos);
     EXPECT_FALSE(route.text.summary.empty());
@@ -164,15 +177,24 @@ TEST(docs, the_generated_documents_name_every_route) {
 
 struct DurationRow {
   const char* text;
-  int64_t millis;           // -1: refused
+  int64_t millis;  // -1: refused
 };
 
 TEST(arguments, durations_have_units_and_bounds) {
-  const DurationRow rows[] = {{"1500ms", 1500}, {"30s", 30'000},   {"30", 30'000},
-                              {"10m", 600'000}, {"2h", 7'200'000}, {"7d", 604'800'000},
-                              {"0", 0},         {"", -1},          {"s", -1},
-                              {"-1s", -1},      {"1.5s", -1},      {"1w", -1},
-                              {"99999999999999999d", -1},          {"18446744073709551616", -1}};
+  const DurationRow rows[] = {{"1500ms", 1500},
+                              {"30s", 30'000},
+                              {"30", 30'000},
+                              {"10m", 600'000},
+                              {"2h", 7'200'000},
+                              {"7d", 604'800'000},
+                              {"0", 0},
+                              {"", -1},
+                              {"s", -1},
+                              {"-1s", -1},
+                              {"1.5s", -1},
+                              {"1w", -1},
+                              {"99999999999999999d", -1},
+                              {"18446744073709551616", -1}};
   for (const DurationRow& row : rows) {
     const Result<Duration> duration = parse_duration(row.text, "ttl");
     EXPECT_EQ(duration.ok() ? duration->millis() : -1, row.millis) << row.text;

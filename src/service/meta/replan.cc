@@ -93,7 +93,10 @@ Status Topology::may_lose(const Node& node) const {
 
 Status Topology::may_replace(NodeId source, NodeId target) const {
   const Node* leaving = map_.node(source);
-  if (leaving == nullptr || leaving->state == NodeState::kRemoved || source == target) {
+  if (source == target) {
+    return refuse(Code::kInvalidArgument, "a node does not take its own place");
+  }
+  if (leaving == nullptr || leaving->state == NodeState::kRemoved) {
     return refuse(Code::kNotFound, text(source) + " is not there to be replaced");
   }
   if (leaving->state == NodeState::kJoining) {
