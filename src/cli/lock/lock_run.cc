@@ -5,10 +5,6 @@
 // Whether the lease still stands is decided here by this machine's steady clock: it is good for so
 // long after the moment before the last renewal that succeeded was sent, whatever the network does
 // since. Once it is over, the command is told to end (TERM) and after a grace made to (KILL).
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <boost/json/serialize.hpp>
@@ -20,6 +16,7 @@
 #include <mutex>
 #include <thread>
 
+#include "cli/lock/child.h"
 #include "cli/lock/lock_commands.h"
 #include "cli/requests.h"
 
@@ -32,11 +29,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kNotExecutable = 126;  // as shells say it
-constexpr int kNotFound = 127;
-constexpr int kBySignal = 128;
 constexpr int kLost = 5;  // the lease was lost, and the command ended for that
-constexpr auto kLook = std::chrono::milliseconds(20);
+constexpr auto kPauseBetweenWaits = std::chrono::milliseconds(50);
 // Nobody waits longer; the machine would refuse it.
 constexpr Duration kWaitMost = Duration::seconds(86'400);
 
@@ -97,6 +91,9 @@ class Keeper {
 
  private:
   void run(const client::Options& options, const client::Call& call) {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, nullptr);  // they are for the thread that minds the command
     client::HttpClient http(options);
     std::unique_lock guard(mutex_);
     while (!ends_ && !lost_) {
@@ -123,84 +120,28 @@ class Keeper {
   std::thread thread_;
 };
 
-// ---- the command --------------------------------------------------------------------------------
-
-// What is to be passed on to the command, or tells of it; blocked, and taken in turn.
-sigset_t watched_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int signal : {SIGCHLD, SIGTERM, SIGHUP, SIGINT, SIGQUIT}) {
-    sigaddset(&set, signal);
-  }
-  return set;
-}
-
-class Child {
- public:
-  // False if there is no process to be had.
-  bool start(const std::vector<std::string>& command, const sigset_t& usual) {
-    std::vector<char*> words;
-    for (const std::string& word : command) {
-      words.push_back(const_cast<char*>(word.c_str()));
-    }
-    words.push_back(nullptr);
-    const pid_t parent = getpid();
-    pid_ = fork();
-    if (pid_ == 0) {
-      // Who guards the lock is gone: so is the right to go on.
-      prctl(PR_SET_PDEATHSIG, SIGTERM);
-      if (getppid() != parent) {
-        _exit(kBySignal + SIGTERM);
-      }
-      sigprocmask(SIG_SETMASK, &usual, nullptr);
-      execvp(words[0], words.data());
-      const int code = errno == ENOENT ? kNotFound : kNotExecutable;
-      const std::string text = "quorate: " + command[0] + ": " + std::strerror(errno) + "\n";
-      (void)!write(STDERR_FILENO, text.data(), text.size());
-      _exit(code);
-    }
-    return pid_ > 0;
-  }
-  // True once it has ended.
-  bool ended() {
-    int status = 0;
-    if (!ended_ && waitpid(pid_, &status, WNOHANG) == pid_) {
-      ended_ = true;
-      code_ = WIFEXITED(status) ? WEXITSTATUS(status) : kBySignal + WTERMSIG(status);
-    }
-    return ended_;
-  }
-  void signal(int number) const { kill(pid_, number); }
-  [[nodiscard]] int code() const { return code_; }
-
- private:
-  pid_t pid_ = -1;
-  bool ended_ = false;
-  int code_ = 0;
-};
-
-// Until the command has ended; true if it had to, because the lease was lost.
-bool attend(Child& child, const Keeper& keeper, Duration grace, const sigset_t& watched) {
-  bool lost = false;
-  Clock::time_point kill_at = Clock::time_point::max();
+// Until the command has ended; true if it had to, because the lease was lost. Then nothing that it
+// began goes on either.
+bool attend(Child& child, const Keeper& keeper, Duration grace) {
   while (!child.ended()) {
-    const timespec pause = {0, std::chrono::nanoseconds(kLook).count()};
-    const int signal = sigtimedwait(&watched, nullptr, &pause);
-    if (signal > 0 && signal != SIGCHLD) {
-      child.signal(signal);
-    }
-    if (!lost && keeper.lost()) {
-      lost = true;
-      kill_at = Clock::now() + nanos(grace);
-      child.signal(SIGTERM);
-      child.signal(SIGCONT);  // who is stopped hears it too
-    }
-    if (Clock::now() >= kill_at) {
-      child.signal(SIGKILL);
-      kill_at = Clock::time_point::max();
+    child.attend();
+    if (keeper.lost()) {
+      break;
     }
   }
-  return lost;
+  if (!keeper.lost()) {
+    return false;
+  }
+  child.signal_all(SIGTERM);
+  child.signal_all(SIGCONT);  // who is stopped hears it too
+  const Clock::time_point kill_at = Clock::now() + nanos(grace);
+  while (!child.all_ended()) {
+    child.attend();
+    if (Clock::now() >= kill_at) {
+      child.signal_all(SIGKILL);  // again and again: they may begin others meanwhile
+    }
+  }
+  return true;
 }
 
 // ---- the lock -----------------------------------------------------------------------------------
@@ -236,10 +177,9 @@ Result<Plan> plan_of(const Session& session) {
 
 // Waits. A try whose answer is lost is repeated under its key, so that it counts once and its wait
 // goes on; a wait that a node gave up with the connection is begun anew, with what is left.
-Result<Answer> acquire(Session& session, Plan& plan) {
-  constexpr int kTriesMost = 3;
+Result<Answer> acquire(Session& session, Plan& plan, const Keeper& keeper) {
   const Clock::time_point end = Clock::now() + nanos(plan.wait);
-  for (int tries = 1;; ++tries) {
+  for (;;) {
     const auto left =
         std::max(std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()),
                  std::chrono::milliseconds(0));
@@ -257,9 +197,10 @@ Result<Answer> acquire(Session& session, Plan& plan) {
                    .waits = true});
     const bool was_given_up =
         !answer.ok() && answer.status().code() == Code::kPreconditionFailed && left.count() > 0;
-    if (!was_given_up || tries == kTriesMost || Clock::now() >= end) {
+    if (!was_given_up || Clock::now() >= end || keeper.lost()) {
       return answer;
     }
+    std::this_thread::sleep_for(kPauseBetweenWaits);
   }
 }
 
@@ -284,7 +225,7 @@ Exit lock_run(Session& session) {
   {
     const Keeper keeper(session.client_options(), owner_target(session, plan->owner, "renew"),
                         plan->lease, since);
-    const Result<Answer> answer = acquire(session, *plan);
+    const Result<Answer> answer = acquire(session, *plan, keeper);
     if (!answer.ok()) {
       exit = fail_to_take(session, answer.status());
     } else {
@@ -293,13 +234,10 @@ Exit lock_run(Session& session) {
       setenv("QUORATE_LOCK_TOKEN", std::to_string(token).c_str(), 1);
       setenv("QUORATE_LOCK_NAME", arguments.words[0].c_str(), 1);
       setenv("QUORATE_LOCK_OWNER", plan->owner.c_str(), 1);
-      const sigset_t watched = watched_signals();
-      sigset_t usual;
-      pthread_sigmask(SIG_BLOCK, &watched, &usual);
       Child child;
-      if (!child.start({arguments.words.begin() + 1, arguments.words.end()}, usual)) {
+      if (!child.start({arguments.words.begin() + 1, arguments.words.end()})) {
         exit = session.fail(Status(Code::kUnavailable, std::strerror(errno)));
-      } else if (attend(child, keeper, plan->grace, watched)) {
+      } else if (attend(child, keeper, plan->grace)) {
         session.io().error("quorate: the lock was lost; the command was told to end\n");
         exit = static_cast<Exit>(kLost);
       } else {
