@@ -72,12 +72,15 @@ bool refuses_certificate(const Error& error) {
   if (error.category() != asio::error::get_ssl_category()) {
     return false;
   }
-  const int alert = ERR_GET_REASON(static_cast<unsigned long>(error.value())) -
-                    SSL_AD_REASON_OFFSET;
+  const int alert =
+      ERR_GET_REASON(static_cast<unsigned long>(error.value())) - SSL_AD_REASON_OFFSET;
   return (alert >= SSL_AD_BAD_CERTIFICATE && alert <= SSL_AD_CERTIFICATE_UNKNOWN) ||
          alert == SSL_AD_HANDSHAKE_FAILURE || alert == SSL_AD_UNKNOWN_CA ||
          alert == SSL_AD_ACCESS_DENIED || alert == SSL_AD_CERTIFICATE_REQUIRED;
 }
+
+// Of one who waits for a node that may be gone.
+constexpr std::chrono::seconds kBetweenLooks(2);
 
 // `Stream` is beast::tcp_stream, or the TLS stream over one.
 template <class Stream>
@@ -121,6 +124,21 @@ class SocketConnection : public Connection {
     loop_.run();
     return result;
   }
+  // As wait(), for as long as there is hope.
+  template <class Start>
+  Error wait_in_hope(Start start) {
+    Error result = asio::error::would_block;
+    start([&result](const Error& error, auto&&...) { result = error; });
+    loop_.restart();
+    while (loop_.run_for(kBetweenLooks), result == asio::error::would_block) {
+      if (!hope_()) {
+        beast::get_lowest_layer(stream_).cancel();
+        loop_.run();
+        return result ? Error(asio::error::timed_out) : result;
+      }
+    }
+    return result;
+  }
 
   virtual Error handshake() { return {}; }
 
@@ -157,13 +175,12 @@ class SocketConnection : public Connection {
     const auto request = make_request(call, node_, credentials_);
     // Once the first byte is under way, the node may have acted on the request.
     attempt.reached = Reached::kSent;
-    Error error =
-        wait([&](auto done) { http::async_write(stream_, request, std::move(done)); });
+    Error error = wait([&](auto done) { http::async_write(stream_, request, std::move(done)); });
     Parser parser;
     parser.body_limit(limits::kRequestBytesMax * 4);
     parser.skip(call.method == "HEAD");
     // Also after a failed write: the server may have refused a large body before its end.
-    const Error failed = piece == nullptr ? read_all(parser) : read_pieces(parser, *piece);
+    const Error failed = piece == nullptr ? read_all(parser, call) : read_pieces(parser, *piece);
     if (failed) {
       error = error && !refuses_certificate(failed) ? error : failed;
       if (refuses_certificate(error)) {
@@ -173,6 +190,7 @@ class SocketConnection : public Connection {
         attempt.problem = "TLS: " + error.message();
         return;
       }
+      attempt.hopeless = call.waits && failed == asio::error::timed_out;
       attempt.problem = "the connection was lost: " + error.message();
       return;
     }
@@ -181,8 +199,11 @@ class SocketConnection : public Connection {
     attempt.answer = take_answer(parser.release(), node_);
   }
 
-  Error read_all(Parser& parser) {
-    return wait([&](auto done) { http::async_read(stream_, buffer_, parser, std::move(done)); });
+  Error read_all(Parser& parser, const Call& call) {
+    const auto read = [&](auto done) {
+      http::async_read(stream_, buffer_, parser, std::move(done));
+    };
+    return call.waits && hope_ ? wait_in_hope(read) : wait(read);
   }
 
   Error read_pieces(Parser& parser, const OnPiece& piece) {
@@ -213,8 +234,7 @@ using Plain = SocketConnection<beast::tcp_stream>;
 
 class Tls final : public SocketConnection<asio::ssl::stream<beast::tcp_stream>> {
  public:
-  Tls(const std::string& node, std::string credentials,
-      std::shared_ptr<asio::ssl::context> context)
+  Tls(const std::string& node, std::string credentials, std::shared_ptr<asio::ssl::context> context)
       : SocketConnection(node, std::move(credentials), *context), context_(std::move(context)) {}
 
  private:

@@ -18,6 +18,9 @@ namespace json = boost::json;
 
 constexpr Duration kPauseFirst = Duration::millis(20);
 constexpr Duration kPauseMost = Duration::millis(500);
+// With the pause between its questions: a node that does not answer so often is left.
+constexpr Duration kProbePatience = Duration::seconds(1);
+constexpr int kSilencesMost = 3;
 
 Instant now() {
   return Instant::from_nanos(std::chrono::steady_clock::now().time_since_epoch().count());
@@ -86,6 +89,7 @@ struct HttpClient::State {
       connection = make_connection(options, node);
       connected_to = node;
     }
+    connection->set_hope([this] { return gives_hope(); });
     const bool reused = connection->usable();
     Attempt attempt = connection->attempt(call, timeout);
     // A kept connection that the server closed meanwhile: nothing can have come of the request if
@@ -94,14 +98,30 @@ struct HttpClient::State {
     if (lost) {
       connection.reset();
     }
-    if (lost && reused && call.idempotent) {
+    if (lost && reused && call.idempotent && !attempt.hopeless) {
       connection = make_connection(options, node);
+      connection->set_hope([this] { return gives_hope(); });
       attempt = connection->attempt(call, timeout);
     }
+    probe.reset();
     if (connection && !connection->usable()) {
       connection.reset();
     }
     return attempt;
+  }
+
+  // A node that stands still, or a machine that went without a word, leaves its connections open.
+  bool gives_hope() {
+    if (probe == nullptr) {
+      probe = make_connection(options, node);
+      silences = 0;
+    }
+    if (probe->attempt({.target = "/healthz"}, kProbePatience).reached == Reached::kAnswered) {
+      silences = 0;
+    } else if (++silences == kSilencesMost) {
+      return false;
+    }
+    return true;
   }
 
   void go_elsewhere(const Answer* answer) {
@@ -130,6 +150,8 @@ struct HttpClient::State {
   std::string node;
   std::string connected_to;
   std::unique_ptr<Connection> connection;
+  std::unique_ptr<Connection> probe;  // of the node of the call that waits
+  int silences = 0;                   // one after the other, of its answers
   Duration next_pause = kPauseFirst;
 };
 
@@ -148,7 +170,7 @@ Result<Answer> HttpClient::call(const Call& call) {
   const Instant deadline = now() + state_->options.timeout;
   state_->next_pause = kPauseFirst;
   Status last;
-  bool maybe_done = false;   // some try of this write may have had an effect
+  bool maybe_done = false;  // some try of this write may have had an effect
   for (int tries = 1;; ++tries) {
     const std::string asked = state_->node;
     Attempt attempt =

@@ -29,10 +29,10 @@ struct Options {
   Duration timeout = Duration::seconds(10);             // of a call with all its tries
   Duration try_timeout = Duration::seconds(5);          // of one try
   bool tls = false;
-  std::string tls_authority = {};     // PEM file; empty: those that the system trusts
-  std::string tls_certificate = {};   // PEM files, if the server asks for them
+  std::string tls_authority = {};    // PEM file; empty: those that the system trusts
+  std::string tls_certificate = {};  // PEM files, if the server asks for them
   std::string tls_key = {};
-  std::string token = {};             // or else, if the cluster controls access:
+  std::string token = {};  // or else, if the cluster controls access:
   std::string user = {};
   std::string password = {};
 };
@@ -42,15 +42,17 @@ struct Call {
   std::string target = "/";
   std::string body = {};
   std::vector<std::pair<std::string, std::string>> headers = {};
-  bool idempotent = false;       // it may be sent twice: a read, or with a key
-  bool waits = false;            // for a lock: a timeout or a deadlock is its outcome, not weather
+  bool idempotent = false;  // it may be sent twice: a read, or with a key
+  // For a lock: a timeout or a deadlock is its outcome, not weather. It may be long, so its node is
+  // asked for a sign of life meanwhile; without one for some 9 s the connection counts as lost.
+  bool waits = false;
 };
 
 struct Answer {
   int status = 0;
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
-  std::string node;              // who answered
+  std::string node;  // who answered
   int tries = 1;
 
   [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const;
