@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 
+import pytest
+
 from cluster import BINARY
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "clients/python"))
@@ -229,3 +231,84 @@ def test_a_write_of_a_holder_that_slept_is_refused(cluster, tmp_path):
     for line in said.splitlines():
         assert f"token {first} " in line and f"older than {held.token}" in line, said
     assert len(said.splitlines()) == 2, said
+
+
+# ---- a node that stands still, and a cluster that is gone ----------------------------------------
+
+def waiter_of(cluster, waits_at):
+    """Nodes to name, the one that is to stand still first."""
+    others = [node for node in cluster.nodes.values() if node is not waits_at]
+    return [f"127.0.0.1:{node.http}" for node in [waits_at, *others]]
+
+
+def holder_of(node, name):
+    answer = node.client(30).insist("GET", f"/v1/locks/{name}")
+    return answer.json()["holders"] if answer.ok else []
+
+
+@pytest.mark.parametrize("kind", ["command line", "python"])
+def test_who_waits_at_a_node_that_stands_still_hears_of_the_grant(cluster, kind):
+    """Its owner is kept alive through the other nodes, so the lock would be nobody else's."""
+    still = cluster.followers(1)[0]
+    nodes = waiter_of(cluster, still)
+    got = []
+    with quorate.LockSession(nodes[1:], lease=60, timeout=60) as holder:
+        held = holder.acquire("still")
+
+        def wait_by_python():
+            with quorate.LockSession(nodes, lease=30, timeout=60) as session:
+                with session.acquire("still", wait=300) as mine:
+                    got.append(mine.token)
+
+        def wait_by_command():
+            done = subprocess.run([BINARY, "lock", "still", "--lease", "30s", "--node",
+                                   ",".join(nodes), "--", "sh", "-c", "echo $QUORATE_LOCK_TOKEN"],
+                                  capture_output=True, text=True, timeout=300)
+            got.append(int(done.stdout))
+
+        waiter = threading.Thread(
+            target=wait_by_python if kind == "python" else wait_by_command)
+        waiter.start()
+        cluster.wait(lambda: "" if holder.info("still")["waiter_count"] == 1 else "nobody waits")
+        still.pause()
+        try:
+            token = held.token
+            held.release()
+            waiter.join(120)
+            assert got and got[0] > token, "it holds the lock and does not know it"
+        finally:
+            still.resume()
+            waiter.join(60)
+
+
+WORKER = """
+for i in $(seq 1200); do
+  date > {beat}
+  sleep 0.05
+done
+"""
+
+
+def test_when_the_cluster_is_gone_for_longer_than_the_lease_nothing_of_the_command_goes_on(
+        cluster, tmp_path):
+    beat, script = tmp_path / "beat", tmp_path / "job.sh"
+    worker = tmp_path / "worker.sh"
+    worker.write_text(WORKER.format(beat=beat))
+    # The worker is the script's child, and deaf to a request to end; another is left to itself, in
+    # a session of its own.
+    script.write_text(f"(trap '' TERM; sh {worker}) & setsid sh {worker} & wait")
+    process = subprocess.Popen([BINARY, "lock", "whole", "--lease", "2s", "--grace", "1s", "--node",
+                                ",".join(nodes_of(cluster)), "--", "sh", str(script)],
+                               stderr=subprocess.PIPE, text=True)
+    cluster.wait(lambda: "" if beat.exists() else "the command does not run")
+    for node in cluster.nodes.values():
+        node.pause()
+    try:
+        _, errors = process.communicate(timeout=60)
+        before = beat.stat().st_mtime_ns
+        time.sleep(1)
+        assert beat.stat().st_mtime_ns == before, "what the command began goes on without the lock"
+    finally:
+        for node in cluster.nodes.values():
+            node.resume()
+    assert process.returncode == 5 and "the lock was lost" in errors, (process.returncode, errors)

@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import random
+import select
 import socket
 import ssl
 import time
@@ -14,6 +15,11 @@ from .errors import Unauthenticated, Unavailable, UnknownOutcome, error_of
 
 _PAUSE_FIRST = 0.01
 _PAUSE_MOST = 0.5
+# Of one who waits for a node that may be gone: how often it is asked, how long it may take to
+# answer, and how often one after the other it may not.
+_BETWEEN_LOOKS = 2.0
+_PROBE_PATIENCE = 1.0
+_SILENCES_MOST = 3
 
 
 @dataclass
@@ -22,7 +28,7 @@ class Call:
     path: str
     body: Optional[bytes] = None
     headers: Dict[str, str] = field(default_factory=dict)
-    once: bool = False             # whatever comes of the first try is the answer
+    once: bool = False             # whatever comes of the first try is the answer; it may wait long
 
     @property
     def reads(self):
@@ -189,6 +195,8 @@ class Transport:
         self._link.sock.settimeout(timeout)
         try:
             self._send(self._link, call)
+            if call.once:
+                self._wait_in_hope(timeout)
             response = self._link.getresponse()
             body = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -197,6 +205,32 @@ class Transport:
         if headers.get("connection", "").lower() == "close":
             self.close()
         return Answer(response.status, headers, body)
+
+
+    def _wait_in_hope(self, timeout):
+        """Until there is an answer to read. A node that stands still, or a machine that went
+        without a word, leaves its connections open: it is asked for a sign of life meanwhile."""
+        deadline, silences = time.monotonic() + timeout, 0
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([self._link.sock], [], [], min(left, _BETWEEN_LOOKS))[0]:
+                return
+            silences = 0 if self._gives_a_sign() else silences + 1
+            if silences == _SILENCES_MOST:
+                raise OSError("the node has not given a sign of life for long")
+
+    def _gives_a_sign(self):
+        try:
+            probe = self._connect(_PROBE_PATIENCE)
+        except (_Lost, Unauthenticated):
+            return False
+        try:
+            probe.request("GET", "/healthz")
+            probe.getresponse().read()
+            return True
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            probe.close()
 
 
 def _refusal(answer):
