@@ -66,7 +66,7 @@ constexpr MutantRow kTable[] = {
     {"watch_begins_anew", "store", 20, "a watch goes on from now, not from where it was"},
     // Who holds what.
     {"lease_without_grace", "locks", 40, "a new leader ends leases that it has not heard of"},
-    {"ends_what_it_has_not_seen", "lock_clocks", 150,
+    {"ends_what_it_has_not_seen", "lock_heirs", 60,
      "a new leader ends leases before it has applied what it found"},
     {"heartbeats_unheard", "locks", 20, "the leader answers heartbeats, and forgets them"},
     {"lock_tokens_stay", "locks", 20, "a grant to a waiter gets the last token again"},

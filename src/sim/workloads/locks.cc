@@ -99,14 +99,13 @@ void Locks::beat(Client& client, uint64_t session) {
     if (via == nullptr) {
       return;
     }
-    via->api().heartbeat(
-        {lock::DomainId(domain), client.owner}, nullptr,
-        [this, &client, session, domain = domain, sent = world_.now()](
-            const lock::Answer& answer, const service::Origin&) {
-          if (client.session == session) {
-            on_beat(client, domain, sent, answer);
-          }
-        });
+    via->api().heartbeat({lock::DomainId(domain), client.owner}, nullptr,
+                         [this, &client, session, domain = domain, sent = world_.now()](
+                             const lock::Answer& answer, const service::Origin&) {
+                           if (client.session == session) {
+                             on_beat(client, domain, sent, answer);
+                           }
+                         });
   }
 }
 
@@ -249,15 +248,14 @@ void Locks::choose(Client& client) {
   client.asked.lease = client.lease;
   const size_t count = prng_.chance(1, 4) ? 2 : 1;
   for (int tries = 0; tries < 8 && client.names.size() < count; ++tries) {
-    const std::string name = prng_.chance(1, 8)
-                                 ? std::string(kSemaphore)
-                                 : "lock-" + std::to_string(prng_.below(plan.locks));
+    const std::string name = prng_.chance(1, 8) ? std::string(kSemaphore)
+                                                : "lock-" + std::to_string(prng_.below(plan.locks));
     const bool is_had = client.parted.contains(LockKey(domain, name)) ||
                         std::any_of(client.held.begin(), client.held.end(), [&](const Held& held) {
                           return held.key == LockKey(domain, name);
                         });
-    if (!is_had && std::find(client.names.begin(), client.names.end(), name) ==
-                       client.names.end()) {
+    if (!is_had &&
+        std::find(client.names.begin(), client.names.end(), name) == client.names.end()) {
       client.names.push_back(name);
     }
   }
@@ -296,17 +294,16 @@ void Locks::ask(Client& client, Duration wait) {
     command = lock::Upgrade{client.asked.who, client.names.front(), wait};
   }
   world_.count("lock_asked");
-  const uint64_t id = via->api().wait(
-      client.asked.who, command, {.timeout = Duration::seconds(1)},
-      [this, &client, step](const Status& status, const lock::Acquired& acquired,
-                            const service::Origin&) {
-        if (client.step == step) {
-          on_answer(client, status, acquired);
-        }
-      });
+  const uint64_t id =
+      via->api().wait(client.asked.who, command, {.timeout = Duration::seconds(1)},
+                      [this, &client, step](const Status& status, const lock::Acquired& acquired,
+                                            const service::Origin&) {
+                        if (client.step == step) {
+                          on_answer(client, status, acquired);
+                        }
+                      });
   const bool leaves = prng_.chance(1, 10);
-  const Duration patience =
-      leaves ? Duration::millis(prng_.between(5, 400)) : wait + kPatience;
+  const Duration patience = leaves ? Duration::millis(prng_.between(5, 400)) : wait + kPatience;
   world_.after(patience, [this, &client, step, id, leaves, life = cluster_.life(client.node)] {
     if (client.step != step) {
       return;
@@ -334,22 +331,20 @@ void Locks::on_answer(Client& client, const Status& status, const lock::Acquired
   if (status.code() == Code::kDeadlock) {
     world_.count(waited ? "lock_deadlock_between_domains" : "lock_deadlock_in_domain");
   }
-  const bool is_known = row_of(status.code()).retry == Retry::kNo &&
-                        status.code() != Code::kLeaseLost;
+  const bool is_known =
+      row_of(status.code()).retry == Retry::kNo && status.code() != Code::kLeaseLost;
   is_known ? step(client) : give_back(client);
 }
 
 void Locks::granted(Client& client, Token token) {
   const uint32_t domain = client.asked.who.domain.value();
-  if (!tokens_[group_of(domain)].insert(token).second) {
-    complain(client.owner + " got a token that was given before");
-  }
-  check_fair(client, token);
+  const bool is_first = is_given_first(client, token);
+  is_first ? check_fair(client, token) : world_.count("lock_entered_again");
   renew(client, domain, client.sent);
   world_.count("lock_granted");
   for (const lock::Acquire::Item& item : client.asked.items) {
     const LockKey key(domain, std::string(item.name));
-    if (token <= client.floors[key]) {
+    if (is_first && token <= client.floors[key]) {
       complain(client.owner + " got a token for " + key.second + " that is not the newest");
     }
     Token& greatest = told_[key].greatest;
@@ -359,6 +354,21 @@ void Locks::granted(Client& client, Token token) {
     check_belief(client, client.held.back());
   }
   step(client);
+}
+
+// But for an owner that took its lease for lost and enters again what is still its own.
+bool Locks::is_given_first(const Client& client, Token token) {
+  std::set<LockKey> keys;
+  for (const lock::Acquire::Item& item : client.asked.items) {
+    keys.emplace(client.asked.who.domain.value(), std::string(item.name));
+  }
+  const GroupId group = group_of(client.asked.who.domain.value());
+  const auto [grant, is_first] = tokens_[group].try_emplace(token, client.owner, keys);
+  const auto& [owner, had] = grant->second;
+  if (!is_first && (owner != client.owner || !std::ranges::includes(had, keys))) {
+    complain(client.owner + " got a token that was given before");
+  }
+  return is_first;
 }
 
 // Whoever was seen in a queue before this one asked, for what excludes it, has a smaller token.
@@ -380,12 +390,11 @@ void Locks::check_fair(const Client& client, Token token) {
     const bool excludes =
         was_before &&
         std::any_of(client.asked.items.begin(), client.asked.items.end(), [&](const auto& mine) {
-          return std::any_of(other.asked.items.begin(), other.asked.items.end(),
-                             [&](const auto& theirs) {
-                               return mine.name == theirs.name &&
-                                      (mine.mode != lock::Mode::kShared ||
-                                       theirs.mode != lock::Mode::kShared);
-                             });
+          return std::any_of(
+              other.asked.items.begin(), other.asked.items.end(), [&](const auto& theirs) {
+                return mine.name == theirs.name &&
+                       (mine.mode != lock::Mode::kShared || theirs.mode != lock::Mode::kShared);
+              });
         });
     if (excludes) {
       other.overtakers.emplace_back(client.number, token);
@@ -503,9 +512,8 @@ void Locks::look_at(GroupId group, const lock::State& state, lock::Knot& knot) {
     }
     knot.add(lock::knot_wait(group, edges));
     domains[edges.who.domain].add(lock::knot_wait(group, edges));
-    const bool is_in_the_way =
-        std::any_of(edges.items.begin(), edges.items.end(),
-                    [](const auto& item) { return !item.blockers.empty(); });
+    const bool is_in_the_way = std::any_of(edges.items.begin(), edges.items.end(),
+                                           [](const auto& item) { return !item.blockers.empty(); });
     if (!is_in_the_way) {
       complain(std::string(edges.who.owner) + " stands in a queue for what is free");
     }
@@ -565,9 +573,9 @@ std::string Locks::unfinished() {
   }
   for (uint32_t number = 1; number <= cluster_.plan().groups; ++number) {
     const lock::State* const state = newest(GroupId(number));
-    const lock::Usage usage =
-        state == nullptr ? lock::Usage()
-                         : std::get<lock::Usage>(state->query(lock::Stats{}, Stamp()));
+    const lock::Usage usage = state == nullptr
+                                  ? lock::Usage()
+                                  : std::get<lock::Usage>(state->query(lock::Stats{}, Stamp()));
     if (usage.owners + usage.locks != 0 && !has_fault("jump")) {
       return "group " + std::to_string(number) + " keeps " + std::to_string(usage.owners) +
              " owners and " + std::to_string(usage.locks) + " locks of clients that are gone";

@@ -59,25 +59,25 @@ class Locks {
   };
   struct Client {
     uint32_t number = 0;
-    uint64_t session = 0;      // grows: answers to earlier ones are not heard
-    uint64_t step = 0;         // grows: nor those to earlier steps
+    uint64_t session = 0;  // grows: answers to earlier ones are not heard
+    uint64_t step = 0;     // grows: nor those to earlier steps
     std::string owner;
     NodeId node;
     Duration lease;
     int steps_left = 0;
-    bool silent = false;       // it sends no heartbeats
+    bool silent = false;  // it sends no heartbeats
     bool resting = true;
-    std::map<uint32_t, Instant> valid;    // until when it believes, by domain
+    std::map<uint32_t, Instant> valid;  // until when it believes, by domain
     std::vector<Held> held;
     std::set<LockKey> parted;  // given back in this session, and not asked for again
     // The acquire or upgrade at hand.
     service::lock::Acquire asked;
-    std::vector<std::string> names;       // what `asked` views
+    std::vector<std::string> names;  // what `asked` views
     bool is_upgrade = false;
     Instant sent;
-    std::map<LockKey, Token> floors;      // greatest token told by then
-    Instant queued;                       // seen in the queue first; never: not seen
-    std::vector<std::pair<uint32_t, Token>> overtakers;   // asked later, by client and token
+    std::map<LockKey, Token> floors;                     // greatest token told by then
+    Instant queued;                                      // seen in the queue first; never: not seen
+    std::vector<std::pair<uint32_t, Token>> overtakers;  // asked later, by client and token
   };
   struct Told {
     Token greatest;
@@ -106,6 +106,7 @@ class Locks {
   void look_at(const service::lock::Knot& knot);
   [[nodiscard]] const service::lock::State* newest(GroupId group);
   void check_belief(const Client& client, const Held& held);
+  [[nodiscard]] bool is_given_first(const Client& client, Token token);
   void check_fair(const Client& client, Token token);
   [[nodiscard]] bool believes(const Client& client, const Held& held) const;
   [[nodiscard]] GroupId group_of(uint32_t domain) const;
@@ -118,10 +119,11 @@ class Locks {
   Fenced fenced_;
   std::vector<Client> clients_;
   std::map<LockKey, Told> told_;
-  std::map<GroupId, std::set<Token>> tokens_;             // all that were told, each once
+  // All that were told, each once: to whom, for what.
+  std::map<GroupId, std::map<Token, std::pair<std::string, std::set<LockKey>>>> tokens_;
   std::map<std::pair<std::string, uint32_t>, Instant> stuck_since_;
-  std::set<std::string> ever_stuck_;                      // owners
-  std::map<NodeId, uint64_t> applied_;                    // entries of all groups, when last seen
+  std::set<std::string> ever_stuck_;    // owners
+  std::map<NodeId, uint64_t> applied_;  // entries of all groups, when last seen
   std::string complaint_;
   bool stopped_ = false;
 };
