@@ -151,7 +151,8 @@ struct HttpClient::State {
   std::string connected_to;
   std::unique_ptr<Connection> connection;
   std::unique_ptr<Connection> probe;  // of the node of the call that waits
-  int silences = 0;                   // one after the other, of its answers
+  int tries = 0;
+  int silences = 0;  // one after the other, of its answers
   Duration next_pause = kPauseFirst;
 };
 
@@ -163,6 +164,8 @@ HttpClient::HttpClient(Options options) : state_(std::make_unique<State>(std::mo
 
 HttpClient::~HttpClient() = default;
 
+int HttpClient::tries() const { return state_->tries; }
+
 Result<Answer> HttpClient::call(const Call& call) {
   if (state_->options.nodes.empty()) {
     return Status(Code::kInvalidArgument, "no node is given");
@@ -172,6 +175,7 @@ Result<Answer> HttpClient::call(const Call& call) {
   Status last;
   bool maybe_done = false;  // some try of this write may have had an effect
   for (int tries = 1;; ++tries) {
+    state_->tries = tries;
     const std::string asked = state_->node;
     Attempt attempt =
         state_->attempt(call, std::min(state_->options.try_timeout, deadline - now()));

@@ -71,6 +71,8 @@ class HttpClient {
   // An answer of 2xx or 3xx, or the error that the server's body tells, or what happened to the
   // connection.
   [[nodiscard]] Result<Answer> call(const Call& call);
+  // Of the last call, whatever came of it.
+  [[nodiscard]] int tries() const;
   // A body without a known end, from the first node that answers. Success: it ended, or was enough.
   // Never repeated: after kUnavailable the caller knows how far it came. The connection counts as
   // lost after a `silence`.

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Locks of a Database: an owner that a thread keeps alive, and what is built of locks.
+// Locks: an owner that a thread keeps alive, and what is built of locks; of a Database, which is a
+// node in this process, or of a cluster in others.
 //
 //   auto session = quorate::LockSession::open(database, {.lease = quorate::Duration::seconds(10)});
-//   auto held = (*session)->acquire("reports/daily");
-//   if (held.ok()) { write_report(held->token()); }     // given back when it goes
+//   auto session = quorate::LockSession::connect({.nodes = {"10.0.0.1:8001", "10.0.0.2:8002"}},
+//   {}); auto held = (*session)->acquire("reports/daily"); if (held.ok()) {
+//   write_report(held->token()); }     // given back when it goes
 //
 // A lock does not stop a holder that believes that it still holds it: see docs/guide/locks.md.
 // What is written under a lock should carry its token, and be refused if a greater one was seen;
 // keys do so under a fence.
 //
 // Calls block, and may be made on any thread but the node's. A session waits for one thing at a
-// time, so it is for one thread; threads that exclude each other have a session each. The Database
+// time, so it is for one thread; threads that exclude each other have a session each. A Database
 // must outlive its sessions, and a session what it holds.
 #pragma once
 
@@ -28,7 +30,22 @@
 
 namespace quorate {
 
+class Client;
 class LockSession;
+
+// A cluster in other processes, spoken to over HTTP.
+struct LockCluster {
+  std::vector<std::string> nodes = {"127.0.0.1:8001"};  // host:port of HTTP
+  Duration timeout =
+      Duration::seconds(10);  // of a call with all its tries, beside a wait for a lock
+  std::string token = {};     // if the cluster controls access; or else:
+  std::string user = {};
+  std::string password = {};
+  bool tls = false;
+  std::string tls_authority = {};    // PEM file; empty: those that the system trusts
+  std::string tls_certificate = {};  // PEM files, if the servers ask for them
+  std::string tls_key = {};
+};
 
 struct LockSessionOptions {
   std::string owner = {};                  // empty: one that nobody else has
@@ -72,6 +89,8 @@ class LockSession {
  public:
   [[nodiscard]] static Result<std::unique_ptr<LockSession>> open(Database& database,
                                                                  LockSessionOptions options);
+  [[nodiscard]] static Result<std::unique_ptr<LockSession>> connect(const LockCluster& cluster,
+                                                                    LockSessionOptions options);
   ~LockSession();  // gives back all that it holds
   LockSession(const LockSession&) = delete;
   LockSession& operator=(const LockSession&) = delete;
@@ -159,14 +178,14 @@ class Election {
 // comes and dies has come.
 class Barrier {
  public:
-  Barrier(Database& database, std::string name, uint32_t parties)
-      : database_(database), key_(std::move(name)), parties_(parties) {}
+  Barrier(Database& database, std::string name, uint32_t parties);
+  Barrier(Client& client, std::string name, uint32_t parties);
   // The number of this party in its round, from 0; kTimeout if the others do not come.
   [[nodiscard]] Result<uint32_t> wait(Duration timeout);
 
  private:
-  Database& database_;
-  const std::string key_;
+  const std::function<Result<int64_t>()> come_;
+  const std::function<Result<int64_t>()> arrived_;
   const uint32_t parties_;
 };
 

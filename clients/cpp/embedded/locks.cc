@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "quorate/locks.h"
-
+// The door to a cluster that this process is part of, and the barrier in its keys.
 #include <unistd.h>
 
-#include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <condition_variable>
 #include <cstdlib>
 #include <future>
-#include <mutex>
 #include <random>
-#include <thread>
 
+#include "clients/cpp/locks/state.h"
+#include "quorate/database.h"
 #include "service/lock/api.h"
 
 namespace quorate {
@@ -21,42 +16,73 @@ namespace lock = service::lock;
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-std::chrono::nanoseconds nanos(Duration duration) {
-  return std::chrono::nanoseconds(duration.nanos());
-}
-
-// Between two looks of who waits at a barrier.
-constexpr std::chrono::milliseconds kPauseMost(50);
-
 std::string new_owner() {
   std::random_device random;
   return "embedded:" + std::to_string(getpid()) + ":" + std::to_string(random());
 }
 
-}  // namespace
+lock::Mode mode_of(locks::Item::Mode mode) {
+  switch (mode) {
+    case locks::Item::Mode::kShared: return lock::Mode::kShared;
+    case locks::Item::Mode::kPermits: return lock::Mode::kPermits;
+    case locks::Item::Mode::kExclusive: break;
+  }
+  return lock::Mode::kExclusive;
+}
 
-struct LockSession::State {
-  State(Database& the_database, LockSessionOptions the_options)
-      : database(the_database), options(std::move(the_options)) {}
-  ~State() { stop(); }
+class EmbeddedDoor final : public locks::Door {
+ public:
+  EmbeddedDoor(Database& database, const LockSessionOptions& options)
+      : database_(database), domain_(options.domain), owner_(options.owner) {}
 
-  // Nobody is told of what ends now.
-  void stop() {
-    {
-      const std::lock_guard guard(mutex);
-      ends = true;
+  Status open(Duration lease) override {
+    return write<bool, lock::Owned>(lock::Open{who(), lease},
+                                    [](const lock::Owned&) { return true; })
+        .status();
+  }
+  Status renew() override {
+    return write<bool, lock::Owned>(lock::Renew{who()}, [](const lock::Owned&) { return true; })
+        .status();
+  }
+  void close() override {
+    (void)write<bool, lock::Closed>(lock::Close{who()}, [](const lock::Closed&) { return true; });
+  }
+  Result<uint64_t> acquire(const std::vector<locks::Item>& items, Duration wait) override {
+    lock::Acquire acquire{.who = who(), .wait = wait};
+    for (const locks::Item& item : items) {
+      acquire.items.push_back({.name = item.name,
+                               .mode = mode_of(item.mode),
+                               .permits = item.permits,
+                               .limit = item.limit});
     }
-    wake.notify_all();
-    if (keeper.joinable()) {
-      keeper.join();
-    }
+    return take(acquire);
+  }
+  Result<uint64_t> upgrade(const std::string& name, Duration wait) override {
+    return take(lock::Upgrade{who(), name, wait});
+  }
+  Result<uint64_t> downgrade(const std::string& name) override {
+    return write<uint64_t, lock::Acquired>(
+        lock::Downgrade{who(), name},
+        [](const lock::Acquired& acquired) { return acquired.token.value(); });
+  }
+  void release(const std::string& name, uint64_t count) override {
+    (void)write<uint64_t, lock::Released>(
+        lock::Release{.who = who(), .name = name, .count = count},
+        [](const lock::Released& released) { return released.left; });
+  }
+  Result<std::pair<std::string, uint64_t>> holder(const std::string& name) override {
+    using Found = std::pair<std::string, uint64_t>;
+    const auto first = [](const lock::LockDetails& details) -> Result<Found> {
+      if (details.holders.empty()) {
+        return Status(Code::kNotFound, "nobody holds it");
+      }
+      return Found(details.holders.front().owner, details.holders.front().token.value());
+    };
+    return read<Found, lock::LockDetails>(lock::Info{domain_, name}, first);
   }
 
-  [[nodiscard]] lock::OwnerRef who() const {
-    return {lock::DomainId(options.domain), options.owner};
-  }
+ private:
+  [[nodiscard]] lock::OwnerRef who() const { return {domain_, owner_}; }
 
   // Proposes or asks on the node's thread and waits for the answer, which `take` turns into T while
   // its views are good.
@@ -66,8 +92,8 @@ struct LockSession::State {
       return status;
     }
     std::promise<Result<T>> promise;
-    database.run_with_locks([&](lock::Api& api) {
-      api.write(lock::DomainId(options.domain), command, {},
+    database_.run_with_locks([&](lock::Api& api) {
+      api.write(domain_, command, {},
                 [&promise, take](const lock::Answer& answer, const service::Origin&) {
                   promise.set_value(taken<T, Answered>(answer, take));
                 });
@@ -77,8 +103,8 @@ struct LockSession::State {
   template <class T, class Answered, class Take>
   Result<T> read(const lock::Query& query, Take take) {
     std::promise<Result<T>> promise;
-    database.run_with_locks([&](lock::Api& api) {
-      api.read(lock::DomainId(options.domain), query, {},
+    database_.run_with_locks([&](lock::Api& api) {
+      api.read(domain_, query, {},
                [&promise, take](const lock::Answer& answer, const service::Origin&) {
                  promise.set_value(taken<T, Answered>(answer, take));
                });
@@ -95,12 +121,12 @@ struct LockSession::State {
   }
 
   // The token of an Acquire or an Upgrade.
-  Result<uint64_t> wait(const lock::Command& command) {
+  Result<uint64_t> take(const lock::Command& command) {
     if (const Status status = lock::validate(command); !status.ok()) {
       return status;
     }
     std::promise<Result<uint64_t>> promise;
-    database.run_with_locks([&](lock::Api& api) {
+    database_.run_with_locks([&](lock::Api& api) {
       api.wait(
           who(), command, {},
           [&promise](const Status& status, const lock::Acquired& acquired, const service::Origin&) {
@@ -111,192 +137,29 @@ struct LockSession::State {
     return promise.get_future().get();
   }
 
-  [[nodiscard]] bool is_lost() const { return lost || Clock::now() >= good_until.load(); }
-
-  Status open() {
-    const Clock::time_point sent = Clock::now();
-    const Result<bool> opened = write<bool, lock::Owned>(lock::Open{who(), options.lease},
-                                                         [](const lock::Owned&) { return true; });
-    RETURN_IF_ERROR(opened);
-    good_until = sent + nanos(options.lease);
-    keeper = std::thread([this] { keep(); });
-    return Status::success();
-  }
-
-  // Thrice per lease; sooner when it fails. Good for so long after the moment before a renewal that
-  // succeeded was sent, whatever happened to its answer. Once it has run out it stays so: an answer
-  // that comes later may speak of an owner that this session's own acquire made anew.
-  void keep() {
-    std::unique_lock guard(mutex);
-    auto pause = nanos(options.lease) / 3;
-    while (!wake.wait_for(guard, pause, [this] { return ends; })) {
-      guard.unlock();
-      const Clock::time_point sent = Clock::now();
-      const Result<bool> renewed =
-          write<bool, lock::Owned>(lock::Renew{who()}, [](const lock::Owned&) { return true; });
-      const bool is_over = renewed.status().code() == Code::kLeaseLost || is_lost();
-      if (renewed.ok() && !is_over) {
-        good_until = sent + nanos(options.lease);
-      }
-      pause = nanos(options.lease) / (renewed.ok() ? 3 : 20);
-      if (is_over) {
-        lost = true;
-        if (options.on_lost) {
-          options.on_lost();
-        }
-        return;
-      }
-      guard.lock();
-    }
-  }
-
-  Database& database;
-  LockSessionOptions options;
-  std::atomic<Clock::time_point> good_until = Clock::time_point();
-  std::atomic<bool> lost = false;
-  std::mutex mutex;
-  std::condition_variable wake;
-  bool ends = false;  // guarded by mutex
-  std::thread keeper;
+  Database& database_;
+  const lock::DomainId domain_;
+  const std::string owner_;
 };
 
-Held& Held::operator=(Held&& other) noexcept {
-  if (this != &other) {
-    release();
-    session_ = std::exchange(other.session_, nullptr);
-    names_ = std::move(other.names_);
-    count_ = other.count_;
-    token_ = std::exchange(other.token_, 0);
-  }
-  return *this;
-}
-
-Fence Held::fence() const {
-  return session_ == nullptr ? Fence() : Fence{names_.front(), token_, session_->domain()};
-}
-
-bool Held::lost() const { return session_ != nullptr && session_->lost(); }
-
-void Held::release() {
-  if (session_ != nullptr) {
-    for (const std::string& name : names_) {
-      session_->release(name, count_);
-    }
-  }
-  session_ = nullptr;
-  token_ = 0;
-}
-
-LockSession::LockSession(std::unique_ptr<State> state) : state_(std::move(state)) {}
+}  // namespace
 
 Result<std::unique_ptr<LockSession>> LockSession::open(Database& database,
                                                        LockSessionOptions options) {
   if (options.owner.empty()) {
     options.owner = new_owner();
   }
-  auto state = std::make_unique<State>(database, std::move(options));
-  RETURN_IF_ERROR(state->open());
-  return std::unique_ptr<LockSession>(new LockSession(std::move(state)));
+  auto door = std::make_unique<EmbeddedDoor>(database, options);
+  return State::open(std::make_unique<State>(std::move(door), std::move(options)));
 }
 
-LockSession::~LockSession() {
-  state_->stop();
-  (void)state_->write<bool, lock::Closed>(lock::Close{state_->who()},
-                                          [](const lock::Closed&) { return true; });
-}
-
-Result<Held> LockSession::acquire(std::string name, LockOptions options) {
-  return acquire_many({std::move(name)}, options);
-}
-
-Result<Held> LockSession::acquire_many(std::vector<std::string> names, LockOptions options) {
-  lock::Acquire acquire{.who = state_->who(), .wait = options.wait};
-  for (const std::string& name : names) {
-    acquire.items.push_back(
-        {.name = name, .mode = options.shared ? lock::Mode::kShared : lock::Mode::kExclusive});
-  }
-  const Result<uint64_t> token = state_->wait(acquire);
-  RETURN_IF_ERROR(token);
-  Held held;
-  held.session_ = this;
-  held.names_ = std::move(names);
-  held.token_ = *token;
-  return held;
-}
-
-Result<Held> LockSession::acquire_permits(std::string name, Permits permits, LockOptions options) {
-  lock::Acquire acquire{.who = state_->who(), .wait = options.wait};
-  acquire.items = {{.name = name,
-                    .mode = lock::Mode::kPermits,
-                    .permits = permits.count,
-                    .limit = permits.limit}};
-  const Result<uint64_t> token = state_->wait(acquire);
-  RETURN_IF_ERROR(token);
-  Held held;
-  held.session_ = this;
-  held.names_ = {std::move(name)};
-  held.count_ = permits.count;
-  held.token_ = *token;
-  return held;
-}
-
-Result<uint64_t> LockSession::upgrade(const std::string& name, Duration wait) {
-  return state_->wait(lock::Upgrade{state_->who(), name, wait});
-}
-
-Result<uint64_t> LockSession::downgrade(const std::string& name) {
-  return state_->write<uint64_t, lock::Acquired>(
-      lock::Downgrade{state_->who(), name},
-      [](const lock::Acquired& acquired) { return acquired.token.value(); });
-}
-
-Result<std::pair<std::string, uint64_t>> LockSession::holder(const std::string& name) {
-  using Found = std::pair<std::string, uint64_t>;
-  const auto first = [](const lock::LockDetails& details) -> Result<Found> {
-    if (details.holders.empty()) {
-      return Status(Code::kNotFound, "nobody holds it");
-    }
-    return Found(details.holders.front().owner, details.holders.front().token.value());
-  };
-  return state_->read<Found, lock::LockDetails>(
-      lock::Info{lock::DomainId(state_->options.domain), name}, first);
-}
-
-const std::string& LockSession::owner() const { return state_->options.owner; }
-uint32_t LockSession::domain() const { return state_->options.domain; }
-bool LockSession::lost() const { return state_->is_lost(); }
-
-// Of a lost lock nothing is left to give back.
-void LockSession::release(const std::string& name, uint64_t count) {
-  (void)state_->write<uint64_t, lock::Released>(
-      lock::Release{.who = state_->who(), .name = name, .count = count},
-      [](const lock::Released& released) { return released.left; });
-}
-
-Result<uint64_t> Election::campaign(Duration wait) {
-  Result<Held> held = session_.acquire(name_, {false, wait});
-  RETURN_IF_ERROR(held);
-  held_ = std::move(*held);
-  return held_.token();
-}
-
-Result<uint32_t> Barrier::wait(Duration timeout) {
-  const Clock::time_point end = Clock::now() + nanos(timeout);
-  const Result<int64_t> came = database_.increment(key_);
-  RETURN_IF_ERROR(came);
-  const int64_t number = (*came - 1) % parties_;
-  const int64_t full = *came - number - 1 + parties_;
-  for (auto pause = std::chrono::milliseconds(1);; pause = std::min(pause * 2, kPauseMost)) {
-    const Result<Entry> entry = database_.get(key_);
-    RETURN_IF_ERROR(entry);
-    if (std::strtoll(entry->value.c_str(), nullptr, 10) >= full) {
-      return static_cast<uint32_t>(number);
-    }
-    if (Clock::now() >= end) {
-      return Status(Code::kTimeout, "the others have not come");
-    }
-    std::this_thread::sleep_for(pause);
-  }
-}
+Barrier::Barrier(Database& database, std::string name, uint32_t parties)
+    : come_([&database, name] { return database.increment(name); }),
+      arrived_([&database, name]() -> Result<int64_t> {
+        const Result<Entry> entry = database.get(name);
+        RETURN_IF_ERROR(entry);
+        return std::strtoll(entry->value.c_str(), nullptr, 10);
+      }),
+      parties_(parties) {}
 
 }  // namespace quorate

@@ -16,6 +16,7 @@ must(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/build -DCMAKE_PREFIX_PATH=${WORK}/
 must(${CMAKE_COMMAND} --build ${WORK}/build)
 must(${WORK}/build/example-embedded ${WORK}/data)
 must(${WORK}/build/example-remote ${WORK}/data-remote)
+must(${WORK}/build/example-remote_locks ${WORK}/data-remote-locks)
 # What asks pkg-config gets the same program.
 find_program(PKG_CONFIG pkg-config)
 if(PKG_CONFIG)

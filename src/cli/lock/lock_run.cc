@@ -196,7 +196,7 @@ Result<Answer> acquire(Session& session, Plan& plan, const Keeper& keeper) {
                    .idempotent = true,
                    .waits = true});
     const bool was_given_up =
-        !answer.ok() && answer.status().code() == Code::kPreconditionFailed && left.count() > 0;
+        answer.status().code() == Code::kPreconditionFailed && http.tries() > 1;
     if (!was_given_up || Clock::now() >= end || keeper.lost()) {
       return answer;
     }
