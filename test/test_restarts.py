@@ -56,3 +56,26 @@ def test_a_node_of_its_own_comes_back_with_its_data(directory):
             f"v{i}".encode() for i in range(50)]
         client.close()
         assert node.stop() == 0
+
+
+def test_an_election_takes_no_node_out_of_service_and_a_lost_majority_does(cluster):
+    for attempt in range(4):  # a busy machine may elect for longer than it is let pass
+        leader = cluster.leader()
+        others = [n for n in cluster.running() if n is not leader]
+        before = [n.log_text().count(" unready ") for n in others]
+        leader.pause()
+        cluster.leader(within=60)
+        leader.resume()
+        cluster.wait_healthy()
+        if [n.log_text().count(" unready ") for n in others] == before:
+            break
+    else:
+        raise AssertionError("an election made nodes unready")
+    keeper, *gone = cluster.nodes.values()
+    for node in gone:
+        node.kill()
+    cluster.wait(lambda: "" if not keeper.ready() else "it says that it serves")
+    assert "has no leader" in keeper.status()["ready_why"]
+    for node in gone:
+        node.start()
+    cluster.wait_healthy()

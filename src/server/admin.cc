@@ -21,6 +21,8 @@ namespace meta = service::meta;
 namespace {
 
 // Each is three series of every node.
+// Some elections.
+constexpr Duration kLeaderlessGrace = Duration::seconds(2);
 constexpr uint32_t kKeyspacesToldMax = 1'000;
 constexpr service::ReadMode kAsItIs = {.consistency = service::Consistency::kEventual, .bound = {}};
 
@@ -244,12 +246,25 @@ bool NodeAdmin::ready(std::string& why) {
     return false;
   }
   for (const GroupId id : held) {
-    if (parts_.node.group(id)->raft().leader().none() && is_member(*known, id)) {
+    if (is_leaderless(id) && is_member(*known, id)) {
       why = "group " + std::to_string(id.value()) + " has no leader";
       return false;
     }
   }
   return true;
+}
+
+// A move of a leader or an election leaves a group without one for a moment, in which requests
+// wait: no reason to take the node out of service and back. It counts when it lasts, and until
+// there was a leader once.
+bool NodeAdmin::is_leaderless(GroupId id) {
+  const Instant now = parts_.clock.now();
+  if (!parts_.node.group(id)->raft().leader().none()) {
+    led_at_[id] = now;
+    return false;
+  }
+  const auto led_at = led_at_.find(id);
+  return led_at == led_at_.end() || now - led_at->second > kLeaderlessGrace;
 }
 
 // ---- metrics -----------------------------------------------------------------------------------

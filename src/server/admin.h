@@ -2,6 +2,7 @@
 // NodeAdmin: the cluster pages' view of a node, and their verbs as commands to the meta group.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 
@@ -52,6 +53,7 @@ class NodeAdmin final : public edge::http::Admin {
   [[nodiscard]] const service::meta::Map* map() const { return parts_.placement.map(); }
   [[nodiscard]] NodeId leader_of(GroupId group) const;
   [[nodiscard]] bool is_member(const service::meta::Map& known, GroupId group) const;
+  [[nodiscard]] bool is_leaderless(GroupId group);
   void list_nodes(edge::http::ClusterStatus& status) const;
   void list_groups(edge::http::ClusterStatus& status) const;
   void command(const service::meta::Command& command, Done done);
@@ -60,6 +62,7 @@ class NodeAdmin final : public edge::http::Admin {
 
   Parts parts_;
   const Instant begun_;
+  std::map<GroupId, Instant> led_at_;  // when a leader was last known, as of ready()
   bool stopping_ = false;
   std::set<std::string> keyspaces_;  // of which something was told
 };
