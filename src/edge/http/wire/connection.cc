@@ -29,6 +29,26 @@ std::string allow_of(const std::vector<Method>& methods) {
   return text + "OPTIONS";
 }
 
+// A browser sends what a page of any site has it send, with the credentials that it remembers, and
+// to a node that is open on loopback it gets through. It tells whose page it was: a change that
+// none of ours asks for is refused. Programs send neither header; answers to reads such a page
+// cannot see.
+bool is_of_another_site(const Request& request) {
+  if (request.method == Method::kGet || request.method == Method::kHead ||
+      request.method == Method::kOptions) {
+    return false;
+  }
+  if (const auto site = request.header("Sec-Fetch-Site")) {
+    return *site != "same-origin" && *site != "none";
+  }
+  const auto origin = request.header("Origin");
+  const size_t scheme = origin.has_value() ? origin->find("://") : std::string_view::npos;
+  return origin.has_value() &&
+         (scheme == std::string_view::npos ||
+          !boost::beast::iequals(boost::beast::string_view(origin->substr(scheme + 3)),
+                                 boost::beast::string_view(request.header("Host").value_or(""))));
+}
+
 }  // namespace
 
 Connection::Connection(std::shared_ptr<Server::Shared> shared, std::unique_ptr<Stream> stream)
@@ -110,8 +130,8 @@ bool Connection::parse() {
       fail(400, Code::kInvalidArgument, "this is not HTTP/1.1: " + error.message());
       return false;
     }
-    if (parser_->is_header_done() && !head_seen_) {
-      after_head();
+    if (parser_->is_header_done() && !head_seen_ && !after_head()) {
+      return false;
     }
     if (parser_->is_done()) {
       return true;
@@ -123,15 +143,24 @@ bool Connection::parse() {
   return false;
 }
 
-void Connection::after_head() {
+// False if the request is refused by its head alone.
+bool Connection::after_head() {
   head_seen_ = true;
+  const auto& head = parser_->get();
+  const auto codings = head[beast::field::transfer_encoding];
+  if (!codings.empty() && !boost::beast::iequals(codings, "chunked")) {
+    // Nobody knows where such a body ends; read as none, its bytes would be the next request.
+    fail(501, Code::kInvalidArgument, "a body may be chunked, and in no other transfer coding");
+    return false;
+  }
   if (parser_->is_done()) {
-    return;
+    return true;
   }
   enter(Phase::kBody, shared_->options.body_timeout);
-  if (boost::beast::iequals(parser_->get()[beast::field::expect], "100-continue")) {
+  if (boost::beast::iequals(head[beast::field::expect], "100-continue")) {
     append("HTTP/1.1 100 Continue\r\n\r\n");
   }
+  return true;
 }
 
 void Connection::dispatch() {
@@ -150,6 +179,12 @@ void Connection::dispatch() {
 void Connection::route(const std::shared_ptr<LiveExchange>& exchange) {
   const Request& request = exchange->request();
   const std::string path(request.target.substr(0, request.target.find('?')));
+  if (is_of_another_site(request)) {
+    exchange->send(error_response(Status(Code::kPermissionDenied,
+                                         "a page of another site asks for this; a program does not "
+                                         "send Origin or Sec-Fetch-Site")));
+    return;
+  }
   std::optional<Target> target = parse_target(request.target);
   if (!target && !(request.method == Method::kOptions && request.target == "*")) {
     exchange->send(error_response(Status(Code::kInvalidArgument, "the target cannot be read")));

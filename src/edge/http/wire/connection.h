@@ -47,14 +47,22 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
   enum class Phase : uint8_t {
-    kHandshake, kIdle, kHead, kBody, kHandling, kStreaming, kClosing, kLingering, kClosed
+    kHandshake,
+    kIdle,
+    kHead,
+    kBody,
+    kHandling,
+    kStreaming,
+    kClosing,
+    kLingering,
+    kClosed
   };
 
   enum class Length : uint8_t { kKnown, kChunked, kUntilClose };
 
   void advance();
   bool parse();
-  void after_head();
+  [[nodiscard]] bool after_head();
   void dispatch();
   void route(const std::shared_ptr<LiveExchange>& exchange);
   void enter_gate(const std::shared_ptr<LiveExchange>& exchange);
@@ -78,25 +86,25 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::shared_ptr<Server::Shared> shared_;
   std::unique_ptr<Stream> stream_;
   Phase phase_ = Phase::kHandshake;
-  Instant deadline_ = Instant::never();          // of the phase
-  Instant write_deadline_ = Instant::never();    // of the write under way
+  Instant deadline_ = Instant::never();        // of the phase
+  Instant write_deadline_ = Instant::never();  // of the write under way
   Instant ping_at_ = Instant::never();
   bool advancing_ = false;
   bool reading_ = false;
   bool writing_ = false;
   bool input_ended_ = false;
 
-  std::string input_;          // [input_begin_, input_end_) has arrived and is not parsed
+  std::string input_;  // [input_begin_, input_end_) has arrived and is not parsed
   size_t input_begin_ = 0;
   size_t input_end_ = 0;
   std::optional<Parser> parser_;
   bool head_seen_ = false;
 
   std::deque<std::string> output_;
-  size_t output_offset_ = 0;   // of the first piece, already written
+  size_t output_offset_ = 0;  // of the first piece, already written
   size_t output_bytes_ = 0;
 
-  UniqueFunction<void()> gone_;   // while streaming, or handling what may take long
+  UniqueFunction<void()> gone_;  // while streaming, or handling what may take long
   bool stream_chunked_ = false;
   bool stream_keep_alive_ = false;
   bool stream_events_ = false;

@@ -16,8 +16,8 @@ namespace {
 struct RouteRow {
   Method method;
   const char* target;
-  const char* pattern;      // of the row that must be found; "" for none
-  const char* parameter;    // the value of the first one
+  const char* pattern;    // of the row that must be found; "" for none
+  const char* parameter;  // the value of the first one
 };
 
 TEST(router, finds_the_row_that_fits_best) {
@@ -31,8 +31,7 @@ TEST(router, finds_the_row_that_fits_best) {
            {Method::kGet, "/cluster/nodes/all"},
            {Method::kGet, "/cluster/nodes/{id}"},
            {Method::kGet, "/"}}) {
-    router.add({.method = method, .pattern = pattern},
-               [](const Request&, Responder) {});
+    router.add({.method = method, .pattern = pattern}, [](const Request&, Responder) {});
   }
   const RouteRow rows[] = {
       {Method::kGet, "/v1/kv/a", "/v1/kv/{key...}", "a"},
@@ -67,8 +66,7 @@ TEST(router, finds_the_row_that_fits_best) {
 
 TEST(router, names_the_methods_of_a_path_that_does_not_take_this_one) {
   Router router;
-  router.add({.method = Method::kPut, .pattern = "/a/{b}"},
-             [](const Request&, Responder) {});
+  router.add({.method = Method::kPut, .pattern = "/a/{b}"}, [](const Request&, Responder) {});
   const Router::Match wrong = router.find(Method::kGet, *parse_target("/a/b"));
   EXPECT_EQ(wrong.route, nullptr);
   EXPECT_EQ(wrong.allowed, std::vector<Method>{Method::kPut});
@@ -101,6 +99,11 @@ TEST(url, a_query_is_decoded_pair_by_pair) {
   EXPECT_EQ(target->query, expected);
   EXPECT_FALSE(parse_target("/a?x=%4").has_value());
   EXPECT_FALSE(parse_target("a").has_value());
+  EXPECT_FALSE(parse_target("http:/a").has_value());
+  EXPECT_FALSE(parse_target("http://host?x=1").has_value());
+  EXPECT_EQ(parse_target("http://host:1/a/b?x=1")->segments,
+            (std::vector<std::string_view>{"a", "b"}));
+  EXPECT_EQ(parse_target("https://host")->segments, (std::vector<std::string_view>{""}));
   EXPECT_FALSE(parse_target("").has_value());
 }
 
@@ -110,10 +113,9 @@ struct Base64Row {
 };
 
 TEST(base64, is_the_standard_one_with_or_without_padding) {
-  const Base64Row rows[] = {{"", ""},          {"Zg==", "f"},     {"Zg", "f"},
-                            {"Zm8=", "fo"},    {"Zm9v", "foo"},   {"Zm9vYg==", "foob"},
-                            {"Z", {}},         {"Zg=a", {}},      {"Zm9v\n", {}},
-                            {"====", {}}};
+  const Base64Row rows[] = {{"", ""},        {"Zg==", "f"},        {"Zg", "f"}, {"Zm8=", "fo"},
+                            {"Zm9v", "foo"}, {"Zm9vYg==", "foob"}, {"Z", {}},   {"Zg=a", {}},
+                            {"Zm9v\n", {}},  {"====", {}}};
   for (const Base64Row& row : rows) {
     EXPECT_EQ(base64_decode(row.text), row.bytes) << row.text;
   }
@@ -139,11 +141,18 @@ struct Utf8Row {
 };
 
 TEST(json, utf8_is_told_from_other_bytes) {
-  const Utf8Row rows[] = {
-      {"", true},          {"plain", true},        {"gr\xc3\xbc\xc3\x9f", true},
-      {"\xe2\x82\xac", true}, {"\xf0\x9f\x98\x80", true}, {"\x80", false},
-      {"\xc0\xaf", false}, {"\xe0\x80\xaf", false}, {"\xed\xa0\x80", false},
-      {"\xf4\x90\x80\x80", false}, {"\xe2\x82", false}, {"\xff", false}};
+  const Utf8Row rows[] = {{"", true},
+                          {"plain", true},
+                          {"gr\xc3\xbc\xc3\x9f", true},
+                          {"\xe2\x82\xac", true},
+                          {"\xf0\x9f\x98\x80", true},
+                          {"\x80", false},
+                          {"\xc0\xaf", false},
+                          {"\xe0\x80\xaf", false},
+                          {"\xed\xa0\x80", false},
+                          {"\xf4\x90\x80\x80", false},
+                          {"\xe2\x82", false},
+                          {"\xff", false}};
   for (const Utf8Row& row : rows) {
     EXPECT_EQ(is_utf8(row.bytes), row.valid) << row.bytes;
   }

@@ -302,6 +302,47 @@ TEST_F(HttpServer, a_head_or_body_over_its_limit_is_refused_in_words) {
   EXPECT_TRUE(chunked.read_all().starts_with("HTTP/1.1 413 "));
 }
 
+TEST_F(HttpServer, a_body_in_a_transfer_coding_that_is_not_undone_is_refused) {
+  const uint16_t port = start();
+  for (const std::string_view coding : {"gzip", "gzip, chunked", "identity", "chunked, gzip"}) {
+    Client client(port);
+    client.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: " + std::string(coding) +
+                "\r\n\r\n0\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    const std::string answers = client.read_all();
+    EXPECT_TRUE(answers.starts_with("HTTP/1.1 501 Not Implemented\r\n")) << coding << answers;
+    EXPECT_EQ(answers.find("HTTP/1.1", 1), std::string::npos) << coding << answers;
+  }
+}
+
+struct SiteRow {
+  const char* headers;
+  const char* status;
+};
+
+TEST_F(HttpServer, changes_that_pages_of_other_sites_ask_for_are_refused) {
+  const SiteRow rows[] = {
+      {"", "200"},
+      {"Sec-Fetch-Site: same-origin\r\nOrigin: http://else\r\n", "200"},
+      {"Sec-Fetch-Site: none\r\n", "200"},
+      {"Sec-Fetch-Site: cross-site\r\n", "403"},
+      {"Sec-Fetch-Site: same-site\r\nOrigin: http://a:8001\r\n", "403"},
+      {"Origin: http://A:8001\r\n", "200"},
+      {"Origin: http://a\r\n", "403"},
+      {"Origin: null\r\n", "403"},
+  };
+  const uint16_t port = start();
+  for (const SiteRow& row : rows) {
+    for (const std::string method : {"POST /echo", "GET /hello/x"}) {
+      Client client(port);
+      client.send(method + " HTTP/1.1\r\nHost: a:8001\r\nConnection: close\r\n" + row.headers +
+                  (method[0] == 'P' ? "Content-Length: 1\r\n\r\n1" : "\r\n"));
+      const std::string status = method[0] == 'P' ? row.status : "200";
+      const std::string answer = client.read_all();
+      EXPECT_TRUE(answer.starts_with("HTTP/1.1 " + status)) << row.headers << method << answer;
+    }
+  }
+}
+
 TEST_F(HttpServer, a_body_of_just_the_limit_is_taken) {
   Client client(start());
   client.send(

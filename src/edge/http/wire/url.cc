@@ -26,16 +26,29 @@ bool parse_query(std::string_view text, Target& target) {
   return true;
 }
 
+// The absolute form, in which a client asks that takes this for a proxy; every server must take it
+// (RFC 9112, 3.2.2). Whose name it bears does not matter here.
+std::string_view without_authority(std::string_view text) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (text.starts_with(scheme)) {
+      const size_t end = text.find_first_of("/?", scheme.size());
+      return end == std::string_view::npos ? "/" : text.substr(end);
+    }
+  }
+  return text;
+}
+
 }  // namespace
 
 std::optional<Target> parse_target(std::string_view text) {
+  text = without_authority(text);
   if (text.empty() || text.front() != '/') {
     return std::nullopt;
   }
   Target target;
   const size_t question = text.find('?');
-  std::string_view path = text.substr(1, question == std::string_view::npos ? question
-                                                                             : question - 1);
+  std::string_view path =
+      text.substr(1, question == std::string_view::npos ? question : question - 1);
   if (question != std::string_view::npos && !parse_query(text.substr(question + 1), target)) {
     return std::nullopt;
   }

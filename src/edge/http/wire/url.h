@@ -18,7 +18,8 @@ struct Target {
   std::vector<std::pair<std::string, std::string>> query;
 };
 
-// Nothing if the target is not "/path?query" or its query is wrongly encoded.
+// Nothing if the target is neither "/path?query" nor that behind "http://host", or its query is
+// wrongly encoded.
 [[nodiscard]] std::optional<Target> parse_target(std::string_view target);
 
 }  // namespace quorate::edge::http
