@@ -12,6 +12,7 @@
 #include "edge/http/bind_kv.h"
 #include "edge/http/docs_page.h"
 #include "edge/http/lock/bind_lock.h"
+#include "os/probe.h"
 #include "server/access/audit.h"
 #include "server/access/gate.h"
 #include "server/access/node_access.h"
@@ -230,6 +231,7 @@ Status Assembly::open_resp() {
   };
   options.version = kVersion;
   options.process = static_cast<uint64_t>(getpid());
+  options.resident_bytes = [] { return os::process_usage().resident_bytes; };
   options.gate = gate_.get();
   resp_topology_ = std::make_unique<RespTopology>(*node_, *placement_, resp_address());
   resp_ = std::make_unique<edge::resp::Face>(

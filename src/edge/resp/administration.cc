@@ -34,8 +34,12 @@ void run_debug(Client&, Arguments, Reply& reply) {
 void run_wait(Client& client, Arguments arguments, Reply& reply) {
   int64_t wanted = 0;
   int64_t timeout = 0;
-  if (!parse_integer(arguments[1], wanted) || !parse_integer(arguments[2], timeout)) {
+  if (!parse_integer(arguments[1], wanted)) {
     reply.error(kNotAnInteger);
+    return;
+  }
+  if (!parse_integer(arguments[2], timeout)) {
+    reply.error("ERR timeout is not an integer or out of range");
     return;
   }
   if (timeout < 0) {
@@ -124,7 +128,26 @@ void run_config_rewrite(Client&, Arguments, Reply& reply) {
   reply.error("ERR The server is running without a config file");
 }
 
+// ---- ACL and MODULE: as much as tools ask for first ---------------------------------------------
+
+void run_acl_whoami(Client& client, Arguments, Reply& reply) {
+  reply.bulk(client.caller() == nullptr ? "default" : client.caller()->name());
+}
+
+void run_module_list(Client&, Arguments, Reply& reply) { reply.array(0); }
+
 constexpr uint32_t kAny = kLoading | kStale | kNoScript;
+
+constexpr Row kAclRows[] = {
+    {"whoami", 2, kAny, 0, 0, 0, "server", "6.0.0", "Who this connection is.", nullptr,
+     run_acl_whoami},
+    {"help", 2, kAny, 0, 0, 0, "server", "6.0.0", "Lists the subcommands.", nullptr, run_help},
+};
+
+constexpr Row kModuleRows[] = {
+    {"list", 2, kAny, 0, 0, 0, "server", "4.0.0", "There are none.", nullptr, run_module_list},
+    {"help", 2, kAny, 0, 0, 0, "server", "5.0.0", "Lists the subcommands.", nullptr, run_help},
+};
 
 constexpr Row kConfigRows[] = {
     {"get", -3, kAny | kAdmin, 0, 0, 0, "server", "2.0.0", "Gives settings that match patterns.",
@@ -149,6 +172,8 @@ constexpr Row kCommandRows[] = {
      run_command_list},
     {"getkeys", -3, kAny, 0, 0, 0, "server", "2.8.13", "Gives the keys of a whole command.",
      nullptr, run_command_getkeys},
+    {"getkeysandflags", -3, kAny, 0, 0, 0, "server", "7.0.0", "Its keys, and what it does to them.",
+     nullptr, run_command_getkeysandflags},
     {"help", 2, kAny, 0, 0, 0, "server", "5.0.0", "Lists the subcommands.", nullptr, run_help},
 };
 
@@ -164,6 +189,10 @@ constexpr Row kRows[] = {
     {"debug", -2, kAny | kAdmin, 0, 0, 0, "server", "1.0.0", "Refused.", nullptr, run_debug},
     {"config", -2, kAny | kAdmin, 0, 0, 0, "server", "2.0.0", "About settings.", nullptr, nullptr,
      nullptr, kConfigRows},
+    {"acl", -2, kAny, 0, 0, 0, "server", "6.0.0", "Who a connection is.", nullptr, nullptr, nullptr,
+     kAclRows},
+    {"module", -2, kAny, 0, 0, 0, "server", "4.0.0", "There are none.", nullptr, nullptr, nullptr,
+     kModuleRows},
     {"command", -1, kLoading | kStale, 0, 0, 0, "server", "2.8.13", "About commands.", nullptr,
      run_command, nullptr, kCommandRows},
 };

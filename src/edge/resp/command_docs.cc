@@ -166,7 +166,7 @@ void run_command_info(Client& client, Arguments arguments, Reply& reply) {
   reply.array(arguments.size() - 2);
   for (const std::string_view name : arguments.subspan(2)) {
     const Table::Entry* const entry = named(client.context().table, name);
-    entry == nullptr ? reply.null_array() : tell_info(*entry, reply);
+    entry == nullptr ? reply.null() : tell_info(*entry, reply);
   }
 }
 
@@ -188,15 +188,22 @@ void run_command_docs(Client& client, Arguments arguments, Reply& reply) {
 }
 
 void run_command_list(Client& client, Arguments arguments, Reply& reply) {
-  const bool by_pattern = arguments.size() == 5 && is_word(arguments[2], "filterby") &&
-                          is_word(arguments[3], "pattern");
-  if (arguments.size() > 2 && !by_pattern) {
+  const bool is_filtered = arguments.size() == 5 && is_word(arguments[2], "filterby");
+  const bool by_pattern = is_filtered && is_word(arguments[3], "pattern");
+  const bool by_category = is_filtered && is_word(arguments[3], "aclcat");
+  const bool by_module = is_filtered && is_word(arguments[3], "module");  // there are none
+  if (arguments.size() > 2 && !by_pattern && !by_category && !by_module) {
     reply.error(kSyntaxError);
     return;
   }
+  const std::string wanted = is_filtered ? lower_case(arguments[4]) : "";
   std::vector<std::string_view> names;
   for (const Table::Entry* entry : client.context().table.commands()) {
-    if (!by_pattern || service::matches(lower_case(arguments[4]), entry->name)) {
+    const std::vector<std::string> categories = categories_of(*entry->row);
+    if (by_pattern ? service::matches(wanted, entry->name)
+        : by_category
+            ? std::find(categories.begin(), categories.end(), "@" + wanted) != categories.end()
+            : !by_module) {
       names.push_back(entry->name);
     }
   }
@@ -206,20 +213,25 @@ void run_command_list(Client& client, Arguments arguments, Reply& reply) {
   }
 }
 
-void run_command_getkeys(Client& client, Arguments arguments, Reply& reply) {
+namespace {
+
+// The keys of the command that stands behind COMMAND GETKEYS; empty if it has none, and `reply`
+// has said so.
+std::vector<std::string_view> keys_of(Client& client, Arguments whole, const Row*& found,
+                                      Reply& reply) {
   std::string error;
-  const Arguments whole = arguments.subspan(2);
   const Table::Entry* const entry = client.context().table.find(whole, error);
   if (entry == nullptr) {
     reply.error(error.starts_with("ERR wrong")
                     ? "ERR Invalid number of arguments specified for command"
                     : "ERR Invalid command specified");
-    return;
+    return {};
   }
   const Row& row = *entry->row;
+  found = &row;
   if (row.first_key == 0) {
     reply.error("ERR The command has no key arguments");
-    return;
+    return {};
   }
   const auto count = static_cast<int>(whole.size());
   const int last = row.last_key < 0 ? count + row.last_key : row.last_key;
@@ -227,25 +239,43 @@ void run_command_getkeys(Client& client, Arguments arguments, Reply& reply) {
   for (int at = row.first_key; at <= last && at < count; at += row.key_step) {
     keys.push_back(whole[static_cast<size_t>(at)]);
   }
-  reply.array(keys.size());
+  return keys;
+}
+
+}  // namespace
+
+void run_command_getkeys(Client& client, Arguments arguments, Reply& reply) {
+  const Row* row = nullptr;
+  const std::vector<std::string_view> keys = keys_of(client, arguments.subspan(2), row, reply);
+  if (!keys.empty()) {
+    reply.array(keys.size());
+  }
   for (const std::string_view key : keys) {
     reply.bulk(key);
+  }
+}
+
+void run_command_getkeysandflags(Client& client, Arguments arguments, Reply& reply) {
+  const Row* row = nullptr;
+  const std::vector<std::string_view> keys = keys_of(client, arguments.subspan(2), row, reply);
+  if (!keys.empty()) {
+    reply.array(keys.size());
+  }
+  for (const std::string_view key : keys) {
+    reply.array(2);
+    reply.bulk(key);
+    reply.set(1);
+    reply.simple((row->flags & kWrite) != 0 ? "RW" : "RO");
   }
 }
 
 void run_help(Client& client, Arguments arguments, Reply& reply) {
   const Table::Entry* const entry = client.context().table.find(arguments[0]);
   std::vector<std::string> lines;
-  const auto upper = [](std::string_view text) {
-    std::string raised(text);
-    for (char& c : raised) {
-      c = c >= 'a' && c <= 'z' ? static_cast<char>(c - ('a' - 'A')) : c;
-    }
-    return raised;
-  };
-  lines.push_back(upper(entry->name) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+  lines.push_back(upper_case(entry->name) +
+                  " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
   for (const Table::Entry* subcommand : entry->subcommands) {
-    lines.push_back(upper(subcommand->row->name));
+    lines.push_back(upper_case(subcommand->row->name));
     lines.push_back("    " + std::string(subcommand->row->summary));
   }
   reply.array(lines.size());

@@ -13,5 +13,6 @@ void run_command_info(Client& client, Arguments arguments, Reply& reply);
 void run_command_docs(Client& client, Arguments arguments, Reply& reply);
 void run_command_list(Client& client, Arguments arguments, Reply& reply);
 void run_command_getkeys(Client& client, Arguments arguments, Reply& reply);
+void run_command_getkeysandflags(Client& client, Arguments arguments, Reply& reply);
 
 }  // namespace quorate::edge::resp

@@ -280,6 +280,23 @@ void run_client_tracking(Client&, Arguments arguments, Reply& reply) {
   }
 }
 
+void run_client_trackinginfo(Client&, Arguments, Reply& reply) {
+  reply.map(3);
+  reply.bulk("flags");
+  reply.set(1);
+  reply.bulk("off");
+  reply.bulk("redirect");
+  reply.integer(-1);
+  reply.bulk("prefixes");
+  reply.array(0);
+}
+
+void run_client_caching(Client&, Arguments, Reply& reply) {
+  reply.error(
+      "ERR CLIENT CACHING can be called only when the client is in tracking mode with "
+      "OPTIN or OPTOUT mode enabled");
+}
+
 constexpr uint32_t kAny = kLoading | kStale | kNoScript;
 constexpr uint32_t kAnyAlone = kAny | kNoMulti;
 
@@ -314,6 +331,10 @@ constexpr Row kClientRows[] = {
      nullptr, run_client_unblock},
     {"tracking", -3, kAny, 0, 0, 0, "connection", "6.0.0", "Refused, but for OFF.", nullptr,
      run_client_tracking},
+    {"trackinginfo", 2, kAny, 0, 0, 0, "connection", "6.2.0", "Always off.", nullptr,
+     run_client_trackinginfo},
+    {"caching", 3, kAny, 0, 0, 0, "connection", "6.0.0", "Refused: no tracking.", nullptr,
+     run_client_caching},
     {"help", 2, kAny, 0, 0, 0, "connection", "5.0.0", "Lists the subcommands.", nullptr, run_help},
 };
 

@@ -24,6 +24,7 @@ Face::Face(const Parts& parts, Options options)
       context_({parts.kv, parts.locks, parts.clock, parts.topology, server_, table_}) {
   context_.version = std::move(options.version);
   context_.process = options.process;
+  context_.resident_bytes = std::move(options.resident_bytes);
   context_.gate = options.gate;
   context_.begun = parts.clock.now();
   const auto wall = static_cast<uint64_t>(parts.clock.wall().micros());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "edge/resp/session/context.h"
@@ -26,6 +27,7 @@ class Face {
     Gate* gate = nullptr;  // null: access is not controlled
     std::string version;
     uint64_t process = 0;
+    std::function<uint64_t()> resident_bytes = {};  // of the process; empty: INFO does not tell
   };
   Face(const Parts& parts, Options options);
   Face(const Face&) = delete;

@@ -59,7 +59,30 @@ void add_clients(const Facts& facts, Page& page) {
   page.line("blocked_clients", uint64_t{0});
 }
 
+// As Redis has it: "1.50M".
+std::string human(uint64_t bytes) {
+  constexpr std::string_view kUnits = "BKMGT";
+  size_t unit = 0;
+  uint64_t scale = 1;
+  while (bytes / scale >= 1024 && unit + 1 < kUnits.size()) {
+    scale *= 1024;
+    ++unit;
+  }
+  if (unit == 0) {
+    return std::to_string(bytes) + "B";
+  }
+  const std::string hundredths = std::to_string(100 + bytes % scale * 100 / scale).substr(1);
+  return std::to_string(bytes / scale) + "." + hundredths + kUnits[unit];
+}
+
 void add_memory(const Facts& facts, Page& page) {
+  if (facts.context.resident_bytes) {
+    const uint64_t resident = facts.context.resident_bytes();
+    for (const std::string_view name : {"used_memory", "used_memory_rss"}) {
+      page.line(name, resident);
+      page.line(std::string(name) + "_human", human(resident));
+    }
+  }
   page.line("used_memory_dataset", facts.usage.bytes);
   page.line("maxmemory", uint64_t{0});
   page.line("maxmemory_policy", "noeviction");

@@ -2,6 +2,7 @@
 // The commands on keys whatever they hold: existence and ends.
 #include "edge/resp/expiry.h"
 #include "edge/resp/families.h"
+#include "edge/resp/help.h"
 #include "edge/resp/session/command.h"
 #include "service/value/hash_value.h"
 
@@ -340,11 +341,15 @@ constexpr Row kObjectRows[] = {
     {"refcount", 3, kReadOnly, 2, 2, 1, "generic", "2.2.3", "Always one.", build_reference_count},
     {"freq", 3, kReadOnly, 2, 2, 1, "generic", "4.0.0", "Not kept: an error.", build_frequency},
     {"idletime", 3, kReadOnly, 2, 2, 1, "generic", "2.2.3", "Not kept: an error.", build_idle_time},
+    {"help", 2, kLoading | kStale, 0, 0, 0, "generic", "6.2.0", "Lists the subcommands.", nullptr,
+     run_help},
 };
 
 constexpr Row kMemoryRows[] = {
     {"usage", -3, kReadOnly, 2, 2, 1, "server", "4.0.0", "About how many bytes a key takes.",
      build_memory_usage},
+    {"help", 2, kLoading | kStale, 0, 0, 0, "server", "4.0.0", "Lists the subcommands.", nullptr,
+     run_help},
 };
 
 constexpr Row kRows[] = {

@@ -150,7 +150,9 @@ struct Rig {
   service::lock::Api locks{groups};
   Metrics metrics;
   Face face{{loop, clock, kv, locks, groups, &metrics},
-            {.server = {}, .version = "1.2.3", .process = 77}};
+            {.server = {}, .version = "1.2.3", .process = 77, .resident_bytes = [] {
+               return uint64_t{3} << 19;
+             }}};
   std::map<std::string, std::unique_ptr<TestPeer>> peers;
 };
 

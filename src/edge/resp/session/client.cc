@@ -16,13 +16,24 @@ bool read_whole(std::string_view text, Number& number) {
   return !text.empty() && error == std::errc() && end == text.data() + text.size();
 }
 
+constexpr char kNoHttp[] = "ERR this port speaks the Redis protocol, not HTTP";
+
+// A page in a browser can make it send HTTP to any port that the machine reaches, and what it sends
+// behind the head would be taken for commands. As Redis does, the connection ends at a request
+// that may have a body, or at the header that all of them have.
+bool speaks_http(std::string_view name) {
+  return (name.size() == 4 && is_word(name, "post")) ||
+         (name.size() == 5 && is_word(name, "host:"));
+}
+
 bool may_be_fenced(const Row& row, bool in_multi) {
   return in_multi ? row.name == "exec" : row.build != nullptr || row.name == "once";
 }
 
 }  // namespace
 
-// A pipeline mostly repeats one command, spelt the same way.
+// A pipeline mostly repeats one command, spelt the same way. A command with subcommands is none
+// that its name alone would find again.
 Table::Entry* Client::find(Arguments arguments, std::string& error) {
   if (last_ != nullptr && arguments[0] == last_name_) {
     const int arity = last_->row->arity;
@@ -32,7 +43,7 @@ Table::Entry* Client::find(Arguments arguments, std::string& error) {
     }
   }
   Table::Entry* const entry = context_.table.find(arguments, error);
-  if (entry != nullptr && entry->parent == nullptr) {
+  if (entry != nullptr && entry->parent == nullptr && entry->subcommands.empty()) {
     last_ = entry;
     last_name_ = arguments[0];
   }
@@ -40,6 +51,11 @@ Table::Entry* Client::find(Arguments arguments, std::string& error) {
 }
 
 Session::Taken Client::take(Arguments arguments) {
+  if (speaks_http(arguments[0])) {
+    answer([](Reply& reply) { reply.error(kNoHttp); });
+    connection_.end();
+    return Taken::kYes;
+  }
   std::string error;
   Table::Entry* const entry = find(arguments, error);
   if (context_.gate != nullptr && entry != nullptr) {
@@ -50,6 +66,11 @@ Session::Taken Client::take(Arguments arguments) {
     }
   }
   if (entry == nullptr) {
+    if (is_word(arguments[0], "exec")) {  // spelt wrong, it ends the transaction too
+      multi_.reset();
+      unwatch();
+      error = "EXECABORT Transaction discarded because of: " + error.substr(error.find(' ') + 1);
+    }
     refuse(error);
     return Taken::kYes;
   }

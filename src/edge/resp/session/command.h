@@ -45,7 +45,7 @@ struct Form {
 };
 
 struct Task {
-  Ops& ops;  // empty at first; views of the arguments
+  Ops& ops;             // empty at first; views of the arguments
   uint64_t chance = 0;  // differs from task to task
   Form form = {};
 };
@@ -102,6 +102,7 @@ inline constexpr char kCrossSlot[] = "CROSSSLOT Keys in request don't hash to th
 // `lower` is in lower case.
 [[nodiscard]] bool is_word(std::string_view argument, std::string_view lower);
 [[nodiscard]] std::string lower_case(std::string_view text);
+[[nodiscard]] std::string upper_case(std::string_view text);
 // A refusal or the weather, in the words of the code table where Redis has none of its own.
 void tell_failure(const Status& status, Reply& reply);
 // Of a transaction as a whole, whose conditions are no numbers: what a fence refuses has a word of

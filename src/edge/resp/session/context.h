@@ -2,6 +2,7 @@
 // Context: what all Redis clients of a node have in common.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "base/prng.h"
@@ -49,6 +50,7 @@ struct Context {
   std::string version = "0";       // of this program
   std::string host = "127.0.0.1";  // where it listens
   uint64_t process = 0;
+  std::function<uint64_t()> resident_bytes;  // of it; may be empty
   Instant begun = {};
   Duration idle_timeout;  // of a connection; zero: none
   uint64_t commands = 0;

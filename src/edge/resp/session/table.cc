@@ -40,6 +40,14 @@ std::string lower_case(std::string_view text) {
   return lowered;
 }
 
+std::string upper_case(std::string_view text) {
+  std::string raised(text);
+  std::transform(raised.begin(), raised.end(), raised.begin(), [](char c) {
+    return c >= 'a' && c <= 'z' ? static_cast<char>(c - ('a' - 'A')) : c;
+  });
+  return raised;
+}
+
 void tell_failure(const Status& status, Reply& reply) {
   if (status.message() == service::kv::kWrongKind) {
     reply.error(kWrongType);
@@ -116,7 +124,7 @@ Table::Entry* Table::find(Arguments arguments, std::string& error) {
     // COMMAND alone is a command of its own; so is what a container does without a subcommand.
     if (named == entry->subcommands.end()) {
       error = "ERR unknown subcommand '" + std::string(arguments[1].substr(0, 128)) + "'. Try " +
-              std::string(arguments[0]) + " HELP.";
+              upper_case(entry->name) + " HELP.";
       return nullptr;
     }
     entry = *named;
