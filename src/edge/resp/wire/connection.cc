@@ -192,6 +192,8 @@ std::string& Connection::place_of(Ticket ticket) {
   return ticket == head_ ? out_ : place.bytes;
 }
 
+void Connection::note_error(std::string_view text) { shared_->note_error(text); }
+
 void Connection::finished(Ticket ticket) {
   slot(ticket).done = true;
   if (!woken_) {

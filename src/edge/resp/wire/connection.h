@@ -58,8 +58,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
     if (phase_ == Phase::kClosed) {
       return;
     }
-    Reply reply(place_of(ticket), protocol_);
+    std::string& place = place_of(ticket);
+    const size_t begin = place.size();
+    Reply reply(place, protocol_);
     std::forward<Write>(write)(reply);
+    if (place.size() > begin && place[begin] == '-') {
+      note_error(std::string_view(place).substr(begin + 1));
+    }
     finished(ticket);
   }
   // After what is in flight has been answered: nothing more is taken, and the connection ends.
@@ -108,6 +113,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_written(const IoError& error, size_t size);
   void linger();
   [[nodiscard]] std::string& place_of(Ticket ticket);
+  void note_error(std::string_view text);
   void finished(Ticket ticket);
   void grow_slots();
   [[nodiscard]] Slot& slot(Ticket ticket) { return slots_[ticket & (slots_.size() - 1)]; }

@@ -33,6 +33,25 @@ Server::Shared::Shared(boost::asio::io_context& io, const env::Clock& time, Serv
                                        "Connections of Redis clients that were taken.");
     refused_total = &metrics->counter("quorate_resp_connections_refused_total",
                                       "Connections refused because there were too many.");
+    for (const CodeRow& row : code_table()) {
+      if (row.http >= 500 || row.code == Code::kResourceExhausted) {
+        Counter& failed = metrics->counter("quorate_resp_failed_total",
+                                           "Commands of Redis clients that the cluster could not "
+                                           "do, or not say whether it did.",
+                                           {{"error", std::string(row.name)}});
+        failed_total.emplace_back(row.resp, &failed);
+      }
+    }
+  }
+}
+
+void Server::Shared::note_error(std::string_view text) {
+  const std::string_view word = text.substr(0, text.find(' '));
+  for (const auto& [known, counter] : failed_total) {
+    if (known == word) {
+      counter->add();
+      return;
+    }
   }
 }
 

@@ -27,6 +27,8 @@ struct Server::Shared : std::enable_shared_from_this<Server::Shared> {
   void forget(Connection* connection);
   [[nodiscard]] std::vector<std::shared_ptr<Connection>> all() const;
   void finish_drain_if_empty();
+  // Counts the error of a reply if the cluster is at fault, not the client.
+  void note_error(std::string_view text);
 
   boost::asio::io_context& loop;
   const env::Clock& clock;
@@ -42,6 +44,7 @@ struct Server::Shared : std::enable_shared_from_this<Server::Shared> {
   Gauge* open_gauge = nullptr;
   Counter* accepted_total = nullptr;
   Counter* refused_total = nullptr;
+  std::vector<std::pair<std::string_view, Counter*>> failed_total;  // by the first word
   bool draining = false;
   bool stopped = false;
   UniqueFunction<void()> drained;
