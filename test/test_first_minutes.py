@@ -120,6 +120,7 @@ def test_top_shows_every_node_and_what_it_does(shared):
         nodes = json.loads(run("top", *ask, "--json").stdout)["nodes"]
         assert [node["node"] for node in nodes] == [1, 2, 3]
         assert all(node["resident_bytes"] > 0 for node in nodes)
+        assert all(node["resp_per_second"] >= 0 for node in nodes)
         leads = [node["leads"] for node in nodes]
         return "" if sum(leads) == GROUPS + 1 else f"they lead {leads}"
     shared.wait(one_leader_each)
@@ -201,6 +202,21 @@ def test_metrics_can_be_parsed(curl):
             name = re.match("[a-z_]+", line)[0]
             assert name in typed or re.sub("_(bucket|sum|count)$", "", name) in typed, line
     assert "quorate_node_ready" in typed
+
+
+def test_metrics_are_json_too(curl, shared):
+    port = str(shared.nodes[2].resp)
+    for _ in range(3):
+        subprocess.run(["redis-cli", "-p", port, "set", "k", "v"], capture_output=True, timeout=30,
+                       check=True)
+    said = json.loads(curl("/cluster/metrics", "-f", node=2))
+    assert said["node"] == 2
+    metrics = said["metrics"]
+    assert metrics["quorate_http_connections"] >= 1
+    assert metrics["quorate_node_lag_ms_max"] >= 0
+    took = metrics['quorate_resp_command_seconds{command="set"}']
+    assert took["count"] >= 3 and 0 < took["p50"] <= took["p99"] <= took["max"] <= took["sum"] < 90
+
 
 
 def test_health_and_readiness(curl):

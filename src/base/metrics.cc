@@ -152,6 +152,22 @@ void Metrics::write_histogram(std::string_view name, std::string_view labels, Un
   write_line(std::string(name) + "_count", labels, std::to_string(histogram.count()), out);
 }
 
+void Metrics::each(const std::function<void(const Series&)>& visit) const {
+  for (const auto& [name, family] : families_) {
+    for (const auto& [labels, place] : family.series) {
+      Series series{.name = name, .labels = labels, .unit = family.unit};
+      switch (family.kind) {
+        case Kind::kCounter: series.counter = &counters_[place]; break;
+        case Kind::kGauge: series.gauge = &gauges_[place]; break;
+        case Kind::kHistogram: series.histogram = &histograms_[place]; break;
+      }
+      visit(series);
+    }
+  }
+}
+
+std::string Metrics::shown(uint64_t value, Unit unit) { return number_of(value, unit); }
+
 void Metrics::write(std::string& out) const {
   static constexpr std::string_view kKinds[] = {"counter", "gauge", "histogram"};
   for (const auto& [name, family] : families_) {

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -60,6 +61,19 @@ class Metrics {
 
   // The text exposition format, version 0.0.4: families by name, series by labels.
   void write(std::string& out) const;
+
+  // One series, in the order of write(): exactly one of the three is there.
+  struct Series {
+    std::string_view name;
+    std::string_view labels;  // as between the braces of the text
+    Unit unit = Unit::kPlain;
+    const Counter* counter = nullptr;
+    const Gauge* gauge = nullptr;
+    const Histogram* histogram = nullptr;
+  };
+  void each(const std::function<void(const Series&)>& visit) const;
+  // As it is printed: nanoseconds as seconds.
+  [[nodiscard]] static std::string shown(uint64_t value, Unit unit);
 
  private:
   enum class Kind : uint8_t { kCounter, kGauge, kHistogram };

@@ -26,6 +26,7 @@ namespace quorate::cli {
 [[nodiscard]] std::span<const Command> cluster_commands();
 [[nodiscard]] std::span<const Command> user_commands();
 [[nodiscard]] std::span<const Command> token_commands();
+[[nodiscard]] std::span<const Flag> top_flags();
 
 // Standard input and output.
 [[nodiscard]] Io standard_io();

@@ -84,6 +84,8 @@ constexpr Column kColumns[] = {
      }},
     {"http/s", "http_per_second",
      [](const Node& n) { return rate(n, "quorate_http_requests_total"); }},
+    {"resp/s", "resp_per_second",
+     [](const Node& n) { return rate(n, "quorate_resp_commands_total"); }},
     {"syncs/s", "syncs_per_second",
      [](const Node& n) { return rate(n, "quorate_wal_syncs_total"); }},
     {"log/s", "log_bytes_per_second",
@@ -92,7 +94,10 @@ constexpr Column kColumns[] = {
      [](const Node& n) { return rate(n, "quorate_net_sent_bytes_total"); }, Unit::kBytes},
     {"lag", "lag_entries", [](const Node& n) { return sum(n.now, "quorate_node_lag_entries_max"); },
      Unit::kCount, false},
-    {"conns", "connections", [](const Node& n) { return sum(n.now, "quorate_http_connections"); }},
+    {"conns", "connections",
+     [](const Node& n) {
+       return sum(n.now, "quorate_http_connections") + sum(n.now, "quorate_resp_connections");
+     }},
     {"memory", "resident_bytes",
      [](const Node& n) { return sum(n.now, "quorate_process_resident_bytes"); }, Unit::kBytes},
     {"cpu", "cpu_percent",
@@ -352,8 +357,9 @@ const Command kCommand = {
     "top",
     "",
     "The nodes of a cluster and what they do, live.",
-    "writes/s are commands proposed at a node, reads/s those it answered; lag is how many log\n"
-    "entries the furthest follower of its groups is behind. Locks are those of the whole cluster;\n"
+    "writes/s are commands proposed at a node, reads/s those it answered, http/s and resp/s what\n"
+    "clients asked of it by either protocol; conns are theirs. lag is how many log entries the\n"
+    "furthest follower of its groups is behind. Locks are those of the whole cluster;\n"
     "deadlocks counts those that were found and broken since the cluster began. Examples:\n"
     "  quorate top --node 10.0.0.1:8001,10.0.0.2:8001\n"
     "  quorate top --count 1 --json",
@@ -363,6 +369,8 @@ const Command kCommand = {
     run_top};
 
 }  // namespace
+
+std::span<const Flag> top_flags() { return kFlags; }
 
 Exit top_main(const std::vector<std::string>& words, Io& io) {
   return run_single(kCommand, words, io);

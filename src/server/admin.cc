@@ -353,7 +353,31 @@ void NodeAdmin::collect_keyspaces() {
   }
 }
 
-std::string NodeAdmin::metrics_text() {
+void LagWatch::look(GroupId group, NodeId follower, Index match, Index last) {
+  if (match >= last) {
+    return;  // what was known of it goes with end()
+  }
+  const auto at = before_.find({group, follower});
+  const bool still = at != before_.end() && match < at->second.index;
+  const Mark mark = still ? at->second : Mark{last, now_};
+  marks_.emplace(std::pair(group, follower), mark);
+  worst_ = std::max(worst_, now_ - mark.since);
+}
+
+void NodeAdmin::look_at_lag() {
+  lag_.begin(parts_.clock.now());
+  for (const GroupId id : parts_.node.group_ids()) {
+    const node::Group& group = *parts_.node.group(id);
+    if (!group.leads()) {
+      continue;
+    }
+    for (const raft::PeerView& peer : group.raft().peers()) {
+      lag_.look(id, peer.node, peer.match, group.raft().last_index());
+    }
+  }
+}
+
+const Metrics& NodeAdmin::metrics() {
   collect();
   int64_t led = 0;
   int64_t leaderless = 0;
@@ -375,11 +399,11 @@ std::string NodeAdmin::metrics_text() {
       .set(leaderless);
   metrics.gauge("quorate_node_lag_entries_max", "Of the followers of groups led here.")
       .set(static_cast<int64_t>(lag));
+  metrics.gauge("quorate_node_lag_ms_max", "For how long one of them has lacked an entry.")
+      .set(lag_.worst().millis());
   std::string why;
   metrics.gauge("quorate_node_ready", "1 if /readyz says so.").set(ready(why) ? 1 : 0);
-  std::string text;
-  metrics.write(text);
-  return text;
+  return metrics;
 }
 
 // ---- verbs -------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "base/metrics.h"
 #include "edge/http/admin.h"
@@ -19,6 +20,32 @@
 #include "service/meta/commands.h"
 
 namespace quorate::server {
+
+// LagWatch: for how long followers have lacked an entry that their leader has. Each look compares
+// what a follower has by now with the last entry of the look before.
+class LagWatch {
+ public:
+  void begin(Instant now) {
+    before_ = std::exchange(marks_, {});
+    now_ = now;
+    worst_ = {};
+  }
+  void look(GroupId group, NodeId follower, Index match, Index last);
+  // As of the looks since begin(); a follower that keeps up counts as not behind.
+  [[nodiscard]] Duration worst() const { return worst_; }
+
+ private:
+  struct Mark {
+    Index index;  // that it lacked
+    Instant since;
+  };
+  using Marks = std::map<std::pair<GroupId, NodeId>, Mark>;
+
+  Marks before_;
+  Marks marks_;
+  Instant now_;
+  Duration worst_;
+};
 
 class NodeAdmin final : public edge::http::Admin {
  public:
@@ -37,8 +64,10 @@ class NodeAdmin final : public edge::http::Admin {
 
   [[nodiscard]] edge::http::ClusterStatus status() override;
   [[nodiscard]] bool ready(std::string& why) override;
-  [[nodiscard]] std::string metrics_text() override;
+  [[nodiscard]] const Metrics& metrics() override;
   [[nodiscard]] std::string leader_http(GroupId group) override;
+  // To be called about once a second: how long followers have been behind.
+  void look_at_lag();
   // From now on the node is not ready, so that balancers send nobody new while it hands over.
   void begin_stop() { stopping_ = true; }
 
@@ -65,6 +94,7 @@ class NodeAdmin final : public edge::http::Admin {
   std::map<GroupId, Instant> led_at_;  // when a leader was last known, as of ready()
   bool stopping_ = false;
   std::set<std::string> keyspaces_;  // of which something was told
+  LagWatch lag_;
 };
 
 }  // namespace quorate::server

@@ -29,6 +29,7 @@ namespace quorate::server {
 namespace {
 
 constexpr Duration kWatchInterval = Duration::millis(50);
+constexpr Duration kLagInterval = Duration::seconds(1);
 // How long a stop waits for other nodes to take over what this one leads; the rest of the time is
 // for requests under way.
 constexpr Duration kAuditSyncInterval = Duration::seconds(1);
@@ -262,7 +263,12 @@ void Assembly::watch() {
       log_.warning("unready", {{"node", config_.node}, {"why", why}});
     }
   }
-  loop_->start(clock_.now() + kWatchInterval, [this] { watch(); });
+  const Instant now = clock_.now();
+  if (now >= lag_at_) {
+    lag_at_ = now + kLagInterval;
+    admin_->look_at_lag();
+  }
+  loop_->start(now + kWatchInterval, [this] { watch(); });
 }
 
 void Assembly::stop() {

@@ -119,6 +119,7 @@ class Assembly {
   std::unique_ptr<edge::resp::Face> resp_;
   uint16_t resp_port_ = 0;
   bool ready_ = false;
+  Instant lag_at_;  // when followers are looked at next
   bool stopping_ = false;
 };
 

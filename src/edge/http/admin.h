@@ -10,6 +10,7 @@
 
 #include "base/function.h"
 #include "base/ids.h"
+#include "base/metrics.h"
 #include "base/status.h"
 #include "base/time.h"
 
@@ -17,15 +18,15 @@ namespace quorate::edge::http {
 
 struct NodeStatus {
   NodeId id;
-  std::string state = {};              // joining, active, draining, removed
-  bool alive = false;             // as seen from the node that answers
+  std::string state = {};  // joining, active, draining, removed
+  bool alive = false;      // as seen from the node that answers
   std::string raft_address = {};
   std::string http_address = {};
   std::string resp_address = {};
   std::string label = {};
   uint32_t weight = 0;
-  uint32_t replicas = 0;          // groups that it holds a replica of
-  uint32_t leaders = 0;           // groups that it leads
+  uint32_t replicas = 0;  // groups that it holds a replica of
+  uint32_t leaders = 0;   // groups that it leads
 };
 
 struct PeerStatus {
@@ -35,14 +36,14 @@ struct PeerStatus {
   bool witness = false;
   bool snapshotting = false;
   Index match;
-  uint64_t lag_entries = 0;       // behind the leader's log
+  uint64_t lag_entries = 0;  // behind the leader's log
 };
 
 struct GroupStatus {
   GroupId id;
   uint32_t slot_begin = 0;
   uint32_t slot_end = 0;
-  NodeId leader;                  // none: not known here
+  NodeId leader;  // none: not known here
   Term term;
   std::vector<NodeId> voters;
   std::vector<NodeId> learners;
@@ -52,7 +53,7 @@ struct GroupStatus {
   Index applied;
   Index first;
   Index last;
-  uint64_t pending = 0;           // requests that wait
+  uint64_t pending = 0;  // requests that wait
   uint64_t memory_bytes = 0;
   uint64_t digest = 0;            // of the state at `applied`
   bool damaged = false;           // entries lost to the disk and not repaired yet
@@ -60,21 +61,21 @@ struct GroupStatus {
 };
 
 struct ClusterStatus {
-  NodeId node;                    // who answers
+  NodeId node;  // who answers
   std::string version = {};
   uint64_t cluster_id = 0;
-  uint64_t generation = 0;        // of the cluster's map
+  uint64_t generation = 0;  // of the cluster's map
   NodeId meta_leader;
   uint32_t replication = 0;
   Duration uptime;
   bool ready = false;
-  std::string ready_why = {};          // if not: what is missing
+  std::string ready_why = {};  // if not: what is missing
   std::vector<NodeStatus> nodes;
   std::vector<GroupStatus> groups;
 };
 
 struct NodeRequest {
-  NodeId id;                      // none: the next free one
+  NodeId id;  // none: the next free one
   std::string raft_address = {};
   std::string http_address = {};
   std::string resp_address = {};
@@ -99,8 +100,8 @@ class Admin {
   [[nodiscard]] virtual ClusterStatus status() = 0;
   // Ready: this node can serve linearizable requests for what it holds. `why` says what is missing.
   [[nodiscard]] virtual bool ready(std::string& why) = 0;
-  // The Prometheus text of the whole process.
-  [[nodiscard]] virtual std::string metrics_text() = 0;
+  // Of the whole process, as they are now.
+  [[nodiscard]] virtual const Metrics& metrics() = 0;
   // The HTTP address of who leads a group; empty if that is not known.
   [[nodiscard]] virtual std::string leader_http(GroupId group) = 0;
 

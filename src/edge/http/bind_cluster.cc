@@ -108,8 +108,47 @@ void get_ready(Admin& admin, const Request&, Responder responder) {
 }
 
 void get_metrics(Admin& admin, const Request&, Responder responder) {
-  responder.send(
-      {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = admin.metrics_text()});
+  Response response{.content_type = "text/plain; version=0.0.4; charset=utf-8"};
+  admin.metrics().write(response.body);
+  responder.send(std::move(response));
+}
+
+void put_histogram(const Histogram& histogram, Unit unit, JsonWriter& json) {
+  json.begin_object().field("count", histogram.count());
+  json.key("sum").raw(Metrics::shown(histogram.sum(), unit));
+  json.key("p50").raw(Metrics::shown(histogram.quantile(500'000), unit));
+  json.key("p99").raw(Metrics::shown(histogram.quantile(990'000), unit));
+  json.key("p999").raw(Metrics::shown(histogram.quantile(999'000), unit));
+  json.key("max").raw(Metrics::shown(histogram.max(), unit)).end_object();
+}
+
+// The same for who has no parser of the Prometheus text: series by their names there.
+void get_metrics_json(Admin& admin, const Request&, Responder responder) {
+  Response response;
+  JsonWriter json(response.body);
+  json.begin_object().field("node", admin.status().node.value());
+  json.key("metrics").begin_object();
+  admin.metrics().each([&json](const Metrics::Series& series) {
+    const bool is_empty = series.histogram != nullptr && series.histogram->count() == 0;
+    if (is_empty || (series.counter != nullptr && series.counter->value() == 0)) {
+      return;
+    }
+    std::string name(series.name);
+    if (!series.labels.empty()) {
+      name.append("{").append(series.labels).append("}");
+    }
+    json.key(name);
+    if (series.counter != nullptr) {
+      json.number(series.counter->value());
+    } else if (series.gauge != nullptr) {
+      json.signed_number(series.gauge->value());
+    } else {
+      put_histogram(*series.histogram, series.unit, json);
+    }
+  });
+  json.end_object().end_object();
+  response.body += '\n';
+  responder.send(std::move(response));
 }
 
 // ---- the verbs ---------------------------------------------------------------------------------
@@ -327,6 +366,14 @@ const Row kRows[] = {
       .summary = "Metrics in the Prometheus text format.",
       .answer_example = "quorate_http_connections 3"},
      get_metrics},
+    {{.method = Method::kGet,
+      .pattern = "/cluster/metrics",
+      .group = "Cluster",
+      .summary = "What this node counts, as JSON: each series by its name in the Prometheus text, "
+                 "histograms with quantiles; counters and histograms that are still zero are left "
+                 "out.",
+      .answer_example = R"({"node":1,"metrics":{"quorate_http_connections":3}})"},
+     get_metrics_json},
     {{.method = Method::kPost,
       .pattern = "/cluster/nodes",
       .group = "Cluster",

@@ -38,7 +38,7 @@ class RecordingAdmin final : public Admin {
     why = "group 3 has no leader";
     return is_ready;
   }
-  [[nodiscard]] std::string metrics_text() override { return "up 1\n"; }
+  [[nodiscard]] const Metrics& metrics() override { return counted; }
   [[nodiscard]] std::string leader_http(GroupId) override { return "leader:1"; }
   void add_node(const NodeRequest& node, Done done) override {
     said = "add " + node.raft_address + " " + std::to_string(node.weight);
@@ -62,6 +62,7 @@ class RecordingAdmin final : public Admin {
   }
 
   std::string said;
+  Metrics counted;
   bool is_ready = true;
 };
 
@@ -124,7 +125,16 @@ TEST(cluster, the_pages_say_what_the_admin_says) {
   EXPECT_EQ(status.at("groups").at(0).at("digest").as_string(), "18446744073709551615");
   EXPECT_EQ(status.at("groups").at(0).at("peers").at(0).at("lag_entries").as_int64(), 4);
   EXPECT_EQ(ask(router, Method::kGet, "/healthz").body, "ok\n");
-  EXPECT_EQ(ask(router, Method::kGet, "/metrics").body, "up 1\n");
+  admin.counted.gauge("up", "It is.").set(1);
+  EXPECT_EQ(ask(router, Method::kGet, "/metrics").body,
+            "# HELP up It is.\n# TYPE up gauge\nup 1\n");
+  admin.counted.counter("zero_total", "Nothing.");
+  admin.counted.counter("asked_total", "Asked.", {{"verb", "a\"b"}}).add(7);
+  admin.counted.histogram("lag_seconds", "Lag.", Unit::kNanos).record(500'000'000);
+  EXPECT_EQ(ask(router, Method::kGet, "/cluster/metrics").body,
+            "{\"node\":2,\"metrics\":{\"asked_total{verb=\\\"a\\\\\\\"b\\\"}\":7,"
+            "\"lag_seconds\":{\"count\":1,\"sum\":0.5,\"p50\":0.5,\"p99\":0.5,\"p999\":0.5,"
+            "\"max\":0.5},\"up\":1}}\n");
   EXPECT_EQ(ask(router, Method::kGet, "/readyz").status, 200);
   admin.is_ready = false;
   const Response unready = ask(router, Method::kGet, "/readyz");
