@@ -2,7 +2,9 @@
 #include "server/config.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <map>
+#include <set>
 
 #include "base/text.h"
 
@@ -103,6 +105,7 @@ class Collector {
       if (const Status status = unset ? Status::success() : key.set(config, setting.values);
           !status.ok()) {
         problem(setting.origin, "'" + setting.name + "' " + status.message());
+        broken_.insert(setting.name);
       }
     }
   }
@@ -111,6 +114,12 @@ class Collector {
     return settings_;
   }
   [[nodiscard]] const std::string& problems() const { return problems_; }
+  // Whether none of these keys has a value that cannot be: then they may be compared.
+  [[nodiscard]] bool sound(std::initializer_list<std::string_view> names) const {
+    return std::none_of(names.begin(), names.end(), [this](std::string_view name) {
+      return broken_.contains(std::string(name));
+    });
+  }
 
  private:
   void unknown_flag(const std::string& flag) {
@@ -124,6 +133,7 @@ class Collector {
 
   std::map<std::string, Setting, std::less<>> settings_;
   std::string problems_;
+  std::set<std::string> broken_;
 };
 
 Collector collect(const ConfigSources& sources) {
@@ -153,29 +163,71 @@ Collector collect(const ConfigSources& sources) {
   return collector;
 }
 
-// What no single key can tell.
-void check_whole(const Config& config, Collector& collector) {
-  const auto require = [&collector](bool holds, const char* text) {
-    if (!holds) {
+// Every interface of this machine: good to listen at, and nowhere for others.
+bool is_any(const Address& address) {
+  return address.host == "0.0.0.0" || address.host == "::" || address.host == "[::]";
+}
+
+bool collide(const Address& left, const Address& right) {
+  return left.port == right.port && left.port != 0 &&
+         (left.host == right.host || is_any(left) || is_any(right));
+}
+
+using Keys = std::initializer_list<std::string_view>;
+
+void check_times(const Config& config, Collector& collector) {
+  constexpr std::string_view kLeast = "consensus.election_timeout_min";
+  constexpr std::string_view kMost = "consensus.election_timeout_max";
+  constexpr std::string_view kHeartbeat = "consensus.heartbeat_interval";
+  const auto require = [&collector](Keys keys, bool holds, const char* text) {
+    if (!holds && collector.sound({"consensus.preset"}) && collector.sound(keys)) {
       collector.problem("config", text);
     }
   };
-  require(config.election_timeout_min < config.election_timeout_max,
+  require({kLeast, kMost}, config.election_timeout_min < config.election_timeout_max,
           "consensus.election_timeout_min must be less than election_timeout_max");
-  require(config.heartbeat_interval * 2 <= config.election_timeout_min,
+  require({kLeast, kHeartbeat}, config.heartbeat_interval * 2 <= config.election_timeout_min,
           "consensus.heartbeat_interval must be at most half of election_timeout_min");
-  require(config.heartbeat_interval >= Duration::millis(1),
+  require({kHeartbeat}, config.heartbeat_interval >= Duration::millis(1),
           "consensus.heartbeat_interval must be at least 1ms");
+}
+
+void check_addresses(const Config& config, Collector& collector) {
+  const auto apart = [&collector](std::string_view left, const Address& at, std::string_view right,
+                                  const Address& other) {
+    if (collector.sound({left, right}) && collide(at, other)) {
+      collector.problem("config", std::string(left) + " and " + std::string(right) +
+                                      " are one address: " + other.text());
+    }
+  };
+  apart("http.listen", config.http_listen, "raft.listen", config.raft_listen);
+  if (config.resp_listen.has_value()) {
+    apart("http.listen", config.http_listen, "resp.listen", *config.resp_listen);
+    apart("raft.listen", config.raft_listen, "resp.listen", *config.resp_listen);
+  }
+}
+
+// What no single key can tell.
+void check_whole(const Config& config, Collector& collector) {
+  check_times(config, collector);
+  check_addresses(config, collector);
+  const auto require = [&collector](Keys keys, bool holds, const char* text) {
+    if (!holds && collector.sound(keys)) {
+      collector.problem("config", text);
+    }
+  };
   const bool some = !config.tls_authority.empty() || config.tls() || !config.tls_key.empty();
   const bool all = !config.tls_authority.empty() && config.tls() && !config.tls_key.empty();
-  require(!some || all, "tls.authority, tls.certificate and tls.key go together");
-  require(all || config.tls_clients != "required", "tls.clients = required needs TLS");
-  require(config.cluster_nodes.empty() || config.cluster_join.empty(),
+  require({}, !some || all, "tls.authority, tls.certificate and tls.key go together");
+  require({"tls.clients"}, all || config.tls_clients != "required",
+          "tls.clients = required needs TLS");
+  require({}, config.cluster_nodes.empty() || config.cluster_join.empty(),
           "cluster.nodes and cluster.join exclude each other: a node is born or joins");
   const bool named =
       std::any_of(config.cluster_nodes.begin(), config.cluster_nodes.end(),
                   [&config](const ClusterNode& each) { return each.id == config.node; });
-  require(config.cluster_nodes.empty() || named, "cluster.nodes must name this node too");
+  require({"node", "cluster.nodes"}, config.cluster_nodes.empty() || named,
+          "cluster.nodes must name this node too");
 }
 
 void find_tls_files(Config& config) {
@@ -189,11 +241,6 @@ void find_tls_files(Config& config) {
   fill(config.tls_authority, "ca.pem");
   fill(config.tls_certificate, node + ".pem");
   fill(config.tls_key, node + ".key");
-}
-
-// Every interface of this machine: good to listen at, and nowhere for others.
-bool is_any(const Address& address) {
-  return address.host == "0.0.0.0" || address.host == "::" || address.host == "[::]";
 }
 
 // Where others find this node, if it listens everywhere: as it is told, or as cluster.nodes has it.
@@ -263,8 +310,8 @@ Result<Config> load_config(const ConfigSources& sources) {
   Config config;
   collector.apply(config);
   find_tls_files(config);
+  check_whole(config, collector);
   if (collector.problems().empty()) {
-    check_whole(config, collector);
     find_advertised(sources.host_name, config, collector);
   }
   if (!collector.problems().empty()) {

@@ -171,6 +171,28 @@ TEST(config, all_errors_are_told_at_once) {
   EXPECT_NE(text.find("--data: needs a value"), std::string::npos);
 }
 
+TEST(config, what_keys_say_together_is_told_beside_what_one_says_alone) {
+  const Result<Config> config = load(
+      "node = 3\n[http]\nlisten = \"127.0.0.1:7001\"\n[storage]\nsync = \"x\"\n"
+      "[cluster]\nnodes = [\"1=a:1\"]\njoin = [\"a:1\"]\n"
+      "[consensus]\nelection_timeout_min = \"300ms\"\nelection_timeout_max = \"100ms\"\n");
+  ASSERT_FALSE(config.ok());
+  const std::string& text = config.status().message();
+  for (const char* part :
+       {"'storage.sync'", "less than election_timeout_max", "born or joins",
+        "must name this node too", "http.listen and resp.listen are one address: 127.0.0.1:7001"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+  }
+  // A value that cannot be is not compared with others as well.
+  const Result<Config> broken = load("[consensus]\nelection_timeout_max = \"x\"\n");
+  ASSERT_FALSE(broken.ok());
+  EXPECT_EQ(broken.status().message().find('\n'), std::string::npos) << broken.status().message();
+  EXPECT_TRUE(load("[http]\nlisten = \"a:0\"\n[resp]\nlisten = \"a:0\"\n").ok());
+  EXPECT_FALSE(load("[http]\nlisten = \"a:1\"\nadvertise = \"a:1\"\n[resp]\n"
+                    "listen = \"0.0.0.0:1\"\n")
+                   .ok());
+}
+
 TEST(config, what_is_shown_loads_to_the_same) {
   const ConfigSources sources{"node = 7\n", "q.conf", {}, {"--cluster-join", "a:1,b:2"}};
   const std::string shown = show_config(sources);

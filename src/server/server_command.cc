@@ -13,6 +13,7 @@
 
 #include "os/heap.h"
 #include "os/signals.h"
+#include "server/access/start_files.h"
 #include "server/assembly.h"
 #include "server/commands.h"
 #include "server/join.h"
@@ -40,6 +41,12 @@ constexpr std::string_view kConfigHelp =
     R"(quorate config check [FILE] [--KEY VALUE]...   exit 0 if a server would start with it
 quorate config show [FILE] [--KEY VALUE]...    the effective settings as a file, with origins
 quorate config keys                            all keys as a Markdown table
+
+'check' also reads what the configuration names: certificates, the root token, the directory.
+It tells every error at once. Examples:
+  quorate config check /etc/quorate/quorate.conf
+  quorate config check --http-listen 0.0.0.0:8001 --data /var/lib/quorate
+  quorate config show /etc/quorate/quorate.conf
 )";
 
 std::string keys_help() {
@@ -112,6 +119,14 @@ int run(Config config) {
                             [&assembly](int) { assembly.stop(); });
   assembly.run();
   return assembly.node().failure().ok() ? 0 : 1;
+}
+
+StartFiles files_of(const Config& config) {
+  StartFiles files{config.data, config.tls_authority, config.tls_certificate, config.tls_key, {}};
+  if (config.access_control) {
+    files.root_token = config.access_root_token_file;
+  }
+  return files;
 }
 
 }  // namespace
@@ -189,6 +204,11 @@ int config_main(const Words& words) {
   const Result<Config> config = load_config(*sources);
   if (!config.ok()) {
     return wrong_usage(config.status().message());
+  }
+  if (words[0] == "check") {
+    if (const Status status = check_files(files_of(*config)); !status.ok()) {
+      return wrong_usage(status.message());
+    }
   }
   std::cout << (words[0] == "show" ? show_config(*sources) : "ok\n");
   return 0;
