@@ -312,12 +312,34 @@ def test_dropping_removes_every_key_on_every_replica(shared, http):
 
 # ---- completion ---------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("words,expected", [
+COMPLETIONS = [
     (["k"], "kv keyspace"), (["kv", "del"], "del delete-range"), (["kv", "wat"], "watch"),
-    (["kv", "scan", "--re"], "--reverse"), (["cluster", "rem"], "remove")])
+    (["kv", "scan", "--re"], "--reverse"), (["cluster", "rem"], "remove"),
+    (["config", "c"], "check"), (["certs", ""], "node client show"), (["audit", ""], "verify"),
+    (["server", "--resp-l"], "--resp-listen"), (["config", "check", "--http-l"], "--http-listen"),
+    (["dev", "--p"], "--port-offset"), (["top", "--c"], "--count"),
+    (["restore", "--shift"], "--shift-ends"), (["restore", "a.qb", "--a"], "--at"),
+    (["bench", "e"], "embedded"), (["completion", ""], "bash zsh"), (["help", "ke"], "keyspace"),
+    (["help", "kv", "wat"], "watch"), (["kv", "get", "k"], "")]
+
+
+@pytest.mark.parametrize("words,expected", COMPLETIONS)
 def test_bash_completes(words, expected):
     script = ('source <("$0" completion bash); COMP_WORDS=(quorate "$@"); COMP_CWORD=$#; '
               '_quorate; echo "${COMPREPLY[@]}"')
     done = subprocess.run(["bash", "-c", script, BINARY, *words], capture_output=True, text=True,
                           check=True)
     assert done.stdout.strip() == expected
+
+
+@pytest.mark.parametrize("words,expected", COMPLETIONS)
+def test_zsh_completes(words, expected):
+    """What it offers, by stand-ins for the functions of zsh's own that show it."""
+    script = ('compdef() { :; }; _files() { :; }; _describe() { print -l -- ${(P)2%%:*}; }; '
+              'source <("$0" completion zsh); words=(quorate "$@"); CURRENT=$#words; '
+              'PREFIX=$words[-1]; _quorate')
+    done = subprocess.run(["zsh", "-f", "-c", script, BINARY, *words], capture_output=True,
+                          text=True, check=True)
+    assert done.stderr == ""
+    offered = [name for name in done.stdout.split() if name.startswith(words[-1])]
+    assert offered == expected.split()

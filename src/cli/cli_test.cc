@@ -120,7 +120,8 @@ TEST(commands, every_command_on_keys_has_an_example) {
 }
 
 TEST(completion, scripts_know_every_command_and_flag) {
-  const CompletionWord words[] = {{"kv", "keys", kv_commands()}, {"dev", "what's this"}};
+  const CompletionWord words[] = {{"kv", "keys", kv_commands()},
+                                  {"dev", "what's this", {}, {{"up", "x"}}, {{"--fast", "y"}}}};
   for (const Shell shell : {Shell::kBash, Shell::kZsh}) {
     const std::string script = completion_script(shell, words);
     for (const Command& command : kv_commands()) {
@@ -129,6 +130,8 @@ TEST(completion, scripts_know_every_command_and_flag) {
         EXPECT_NE(script.find(flag.name), std::string::npos) << flag.name;
       }
     }
+    EXPECT_NE(script.find("'dev '*) "), std::string::npos) << script;
+    EXPECT_NE(script.find("      dev) "), std::string::npos) << script;
   }
   EXPECT_NE(completion_script(Shell::kZsh, words).find("'dev:what'\\''s this'"), std::string::npos);
 }
@@ -137,8 +140,7 @@ TEST(commands, a_cluster_that_is_not_there_is_unavailable) {
   const Said said = say(kv_main, {"put", "k", "v", "--node", "127.0.0.1:1", "--timeout", "1"});
   EXPECT_EQ(said.exit, Exit::kUnavailable) << "nothing was sent, so nothing can have been done";
   EXPECT_NE(said.error.find("cannot connect"), std::string::npos) << said.error;
-  const Said json =
-      say(kv_main, {"get", "k", "--node", "127.0.0.1:1", "--timeout", "1", "--json"});
+  const Said json = say(kv_main, {"get", "k", "--node", "127.0.0.1:1", "--timeout", "1", "--json"});
   EXPECT_NE(json.out.find("{\"error\":{\"code\":\"unavailable\""), std::string::npos) << json.out;
 }
 

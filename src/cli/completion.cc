@@ -20,51 +20,85 @@ std::string quoted(std::string_view text) {
   return out + "'";
 }
 
+using Items = std::vector<CompletionItem>;
+
+// What may stand behind a word: the same for both shells.
+Items words_of(const CompletionWord& word) {
+  Items items = word.words;
+  for (const Command& command : word.commands) {
+    items.push_back({std::string(command.name), std::string(command.summary)});
+  }
+  return items;
+}
+
+// Shows the items of a branch of a `case`.
+using Show = std::string (*)(const Items& items);
+
+std::string branch(const std::string& pattern, const std::string& shown) {
+  return shown.empty() ? "" : "      " + pattern + ") " + shown + " ;;\n";
+}
+
+std::string word_branches(std::span<const CompletionWord> words, Show show) {
+  std::string branches;
+  for (const CompletionWord& word : words) {
+    branches += branch(std::string(word.name), show(words_of(word)));
+  }
+  return branches;
+}
+
+std::string flag_branches(std::span<const CompletionWord> words, Show show) {
+  std::string branches;
+  for (const CompletionWord& word : words) {
+    const std::string name(word.name);
+    for (const Command& command : word.commands) {
+      branches += branch(quoted(name + " " + std::string(command.name)),
+                         show(completion_flags(command.flags)));
+    }
+    branches += branch(quoted(name + " ") + "*", show(word.flags));
+  }
+  return branches;
+}
+
+Items top_of(std::span<const CompletionWord> words) {
+  Items items;
+  for (const CompletionWord& word : words) {
+    items.push_back({std::string(word.name), std::string(word.summary)});
+  }
+  items.push_back({"help", "what commands and flags there are"});
+  return items;
+}
+
 // ---- bash --------------------------------------------------------------------------------------
 
-std::string bash_flags(const Command& command) {
-  std::string flags;
-  for (const std::span<const Flag> list : {command.flags, common_flags()}) {
-    for (const Flag& flag : list) {
-      flags.append(flags.empty() ? "" : " ").append(flag.name);
-    }
+std::string bash_words(const Items& items) {
+  std::string names;
+  for (const CompletionItem& item : items) {
+    names.append(names.empty() ? "" : " ").append(item.name);
   }
-  return flags;
+  return names.empty() ? "" : "words=" + quoted(names);
 }
 
 std::string bash_script(std::span<const CompletionWord> words) {
-  std::string top;
-  std::string second;
-  std::string flags;
-  for (const CompletionWord& word : words) {
-    top.append(top.empty() ? "" : " ").append(word.name);
-    std::string names;
-    for (const Command& command : word.commands) {
-      names.append(names.empty() ? "" : " ").append(command.name);
-      flags.append("      ").append(
-          quoted(std::string(word.name) + " " + std::string(command.name)));
-      flags.append(") words=").append(quoted(bash_flags(command))).append(" ;;\n");
-    }
-    if (!names.empty()) {
-      second.append("      ").append(word.name).append(") words='").append(names);
-      second.append(" help' ;;\n");
-    }
-  }
   return "# bash completion of quorate\n"
          "_quorate() {\n"
-         "  local current=\"${COMP_WORDS[COMP_CWORD]}\" words=''\n"
+         "  local current=\"${COMP_WORDS[COMP_CWORD]}\" words='' at=$COMP_CWORD\n"
+         "  local -a line=(\"${COMP_WORDS[@]}\")\n"
          "  COMPREPLY=()\n"
-         "  if ((COMP_CWORD == 1)); then\n"
-         "    words=" +
-         quoted(top + " help") +
+         "  if ((at > 1)) && [[ ${line[1]} == help ]]; then  # 'help kv put' is 'kv put'\n"
+         "    line=(\"${line[0]}\" \"${line[@]:2}\")\n"
+         "    ((at -= 1))\n"
+         "  fi\n"
+         "  if ((at == 1)); then\n"
+         "    " +
+         bash_words(top_of(words)) +
          "\n"
-         "  elif ((COMP_CWORD == 2)); then\n"
-         "    case \"${COMP_WORDS[1]}\" in\n" +
-         second +
-         "    esac\n"
          "  elif [[ $current == -* ]]; then\n"
-         "    case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n" +
-         flags +
+         "    case \"${line[1]} ${line[2]}\" in\n" +
+         flag_branches(words, bash_words) +
+         "    esac\n"
+         "  elif ((at == 2)); then\n"
+         "    case \"${line[1]}\" in\n" +
+         word_branches(words, bash_words) +
          "    esac\n"
          "  fi\n"
          "  [[ -n $words ]] && COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
@@ -74,52 +108,37 @@ std::string bash_script(std::span<const CompletionWord> words) {
 
 // ---- zsh ---------------------------------------------------------------------------------------
 
-// What _describe takes: 'name:summary', with colons of the name escaped.
-std::string zsh_item(std::string_view name, std::string_view summary) {
-  return quoted(std::string(name) + ":" + std::string(summary));
-}
-
-std::string zsh_flags(const Command& command) {
-  std::string items;
-  for (const std::span<const Flag> list : {command.flags, common_flags()}) {
-    for (const Flag& flag : list) {
-      items.append(items.empty() ? "" : " ").append(zsh_item(flag.name, flag.help));
-    }
+// What _describe takes: 'name:summary'.
+std::string zsh_items(const Items& items) {
+  std::string list;
+  for (const CompletionItem& item : items) {
+    list.append(list.empty() ? "" : " ");
+    list.append(quoted(item.name + (item.summary.empty() ? "" : ":" + item.summary)));
   }
-  return items;
+  return list.empty() ? "" : "items=(" + list + ")";
 }
 
 std::string zsh_script(std::span<const CompletionWord> words) {
-  std::string top;
-  std::string second;
-  std::string flags;
-  for (const CompletionWord& word : words) {
-    top.append(top.empty() ? "" : " ").append(zsh_item(word.name, word.summary));
-    std::string items;
-    for (const Command& command : word.commands) {
-      items.append(items.empty() ? "" : " ").append(zsh_item(command.name, command.summary));
-      flags.append("      ").append(
-          quoted(std::string(word.name) + " " + std::string(command.name)));
-      flags.append(") items=(").append(zsh_flags(command)).append(") ;;\n");
-    }
-    if (!items.empty()) {
-      second.append("      ").append(word.name).append(") items=(").append(items).append(") ;;\n");
-    }
-  }
   return "#compdef quorate\n"
          "_quorate() {\n"
-         "  local -a items\n"
-         "  if ((CURRENT == 2)); then\n"
-         "    items=(" +
-         top +
-         ")\n"
-         "  elif ((CURRENT == 3)); then\n"
-         "    case \"$words[2]\" in\n" +
-         second +
-         "    esac\n"
+         "  local -a items line\n"
+         "  local at=$CURRENT\n"
+         "  line=(\"${words[@]}\")\n"
+         "  if ((at > 2)) && [[ $line[2] == help ]]; then  # 'help kv put' is 'kv put'\n"
+         "    line=(\"$line[1]\" \"${(@)line[3,-1]}\")\n"
+         "    ((at -= 1))\n"
+         "  fi\n"
+         "  if ((at == 2)); then\n"
+         "    " +
+         zsh_items(top_of(words)) +
+         "\n"
          "  elif [[ $PREFIX == -* ]]; then\n"
-         "    case \"$words[2] $words[3]\" in\n" +
-         flags +
+         "    case \"$line[2] $line[3]\" in\n" +
+         flag_branches(words, zsh_items) +
+         "    esac\n"
+         "  elif ((at == 3)); then\n"
+         "    case \"$line[2]\" in\n" +
+         word_branches(words, zsh_items) +
          "    esac\n"
          "  fi\n"
          "  if (($#items)); then _describe quorate items; else _files; fi\n"
@@ -128,6 +147,16 @@ std::string zsh_script(std::span<const CompletionWord> words) {
 }
 
 }  // namespace
+
+std::vector<CompletionItem> completion_flags(std::span<const Flag> own) {
+  Items items;
+  for (const std::span<const Flag> list : {own, common_flags()}) {
+    for (const Flag& flag : list) {
+      items.push_back({std::string(flag.name), std::string(flag.help)});
+    }
+  }
+  return items;
+}
 
 std::string completion_script(Shell shell, std::span<const CompletionWord> words) {
   return shell == Shell::kBash ? bash_script(words) : zsh_script(words);

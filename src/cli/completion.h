@@ -11,12 +11,23 @@
 
 namespace quorate::cli {
 
-// A word after "quorate": with commands of its own, or without.
+struct CompletionItem {
+  std::string name;
+  std::string summary = {};
+};
+
+// A word after "quorate": with commands of the tables, or with words and flags that it reads by
+// itself. Its flags are offered behind whichever of its words.
 struct CompletionWord {
   std::string_view name;
   std::string_view summary;
   std::span<const Command> commands = {};
+  std::vector<CompletionItem> words = {};
+  std::vector<CompletionItem> flags = {};
 };
+
+// As items, with those that every command of the tables takes.
+[[nodiscard]] std::vector<CompletionItem> completion_flags(std::span<const Flag> own);
 
 enum class Shell : uint8_t { kBash, kZsh };
 

@@ -56,24 +56,77 @@ int run_client(const Words& words) {
   return static_cast<int>(run(words, io));
 }
 
+using quorate::cli::CompletionItem;
+
+std::vector<CompletionItem> server_flags() {
+  std::vector<CompletionItem> flags = {{"--config", "the file with the settings"}};
+  for (const quorate::server::ConfigKey& key : quorate::server::config_keys()) {
+    flags.push_back({quorate::server::flag_of(key.name), std::string(key.help)});
+  }
+  flags.push_back({"--help", "this text"});
+  return flags;
+}
+
+std::span<const quorate::cli::Flag> restore_flags() {
+  for (const quorate::cli::Command& command : quorate::cli::backup_commands()) {
+    if (command.name == "restore") {
+      return command.flags;
+    }
+  }
+  return {};
+}
+
 int run_completion(const Words& words) {
+  using quorate::cli::completion_flags;
   const quorate::cli::CompletionWord known[] = {
-      {"dev", "a cluster of three nodes in this terminal"},
-      {"server", "one node of a cluster"},
-      {"config", "check and show configurations"},
+      {"dev",
+       "a cluster of three nodes in this terminal",
+       {},
+       {},
+       {{"--nodes", "how many"},
+        {"--dir", "where they keep their data"},
+        {"--port-offset", "added to each port"},
+        {"--fresh", "forget an earlier run"},
+        {"--verbose", "all log lines"},
+        {"--help", "more"}}},
+      {"server", "one node of a cluster", {}, {}, server_flags()},
+      {"config",
+       "check and show configurations",
+       {},
+       {{"check", "whether a server would start with it"},
+        {"show", "what is in effect"},
+        {"keys", "every key as a table"}},
+       server_flags()},
       {"kv", "keys and values of a running cluster", quorate::cli::kv_commands()},
       {"lock", "locks, and a command under a lock", quorate::cli::lock_commands()},
       {"keyspace", "named sets of keys", quorate::cli::keyspace_commands()},
       {"backup", "to one file, or to an archive", quorate::cli::backup_commands()},
-      {"restore", "a backup into a fresh cluster"},
+      {"restore", "a backup into a fresh cluster", {}, {}, completion_flags(restore_flags())},
       {"cluster", "status and members of a running cluster", quorate::cli::cluster_commands()},
-      {"top", "the nodes and what they do, live"},
+      {"top",
+       "the nodes and what they do, live",
+       {},
+       {},
+       completion_flags(quorate::cli::top_flags())},
       {"user", "users of a cluster that controls access", quorate::cli::user_commands()},
       {"token", "tokens for programs", quorate::cli::token_commands()},
-      {"certs", "make the certificates of a cluster"},
-      {"audit", "check an audit log"},
-      {"bench", "measure this machine"},
-      {"completion", "a script for bash or zsh"},
+      {"certs",
+       "make the certificates of a cluster",
+       {},
+       {{"node", "certificates of nodes"},
+        {"client", "certificates of clients"},
+        {"show", "what the directory holds"}},
+       {{"--dir", "where they are"}, {"--hosts", "by which clients reach the nodes"}}},
+      {"audit", "check an audit log", {}, {{"verify", "its chain of hashes"}}},
+      {"bench",
+       "measure this machine",
+       {},
+       {{"core"}, {"kv"}, {"embedded"}, {"lock"}},
+       {{"--quick", "end within 40 seconds"},
+        {"--json", "also to a file"},
+        {"--only", "one row"},
+        {"--dir", "where the nodes keep their data"}}},
+      {"completion", "a script for bash or zsh", {}, {{"bash"}, {"zsh"}}},
       {"version", "print the version"}};
   quorate::cli::Io io = quorate::cli::standard_io();
   return static_cast<int>(quorate::cli::completion_main(known, words, io));
