@@ -129,3 +129,14 @@ def test_export_and_import_are_each_other_turned_round(source, directory, tmp_pa
         assert contents(target) == contents(source)
         wrong = run(target, "kv", "import", "-", stdin=b'{"key":"a","value":"1"}\n{}\n')
         assert wrong.returncode == 2 and b"line 2" in wrong.stderr
+        for line, why in [(b'{"key":"b","value":"1","tttl":"1h"}', b"unknown field 'tttl'"),
+                          (b'{"key":"b"}', b"without a value"),
+                          (b'{"value":"1"}', b"without a key"),
+                          (b'["b"]', b"no JSON object")]:
+            wrong = run(target, "kv", "import", "-", stdin=b'{"key":"a","value":"1"}\n\n' + line)
+            assert wrong.returncode == 2 and b"line 3: " in wrong.stderr and why in wrong.stderr
+        assert run(target, "kv", "get", "b").returncode == 1
+        done = run(target, "kv", "import", "-", stdin=b'{"key":"b","value":"1","ttl":"1h"}\n')
+        assert done.returncode == 0, done.stderr
+        left = json.loads(run(target, "kv", "ttl", "b", "--json").stdout)["ttl_ms"]
+        assert 3_500_000 < left <= 3_600_000

@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import re
 import ssl
 import subprocess
 import time
@@ -143,6 +144,9 @@ def test_only_who_may_gets_in(directory, root_token):
                 {"service": "kv", "prefix": "app/", "rights": ["read"]}]}), headers=root)
         assert status == 200
         token = bearer(json.loads(body)["token"])
+        listed = quorate("token", "ls", "--node", f"127.0.0.1:{first.http}", "--token",
+                         f"@{root_token}")
+        assert re.search(r"^ci  until \d{4}-\d\d-\d\dT[0-9:]{8}Z$", listed.stdout, re.M), listed
         ada = basic("ada", PASSWORD)
         wait_for(lambda: all(ask(node, "GET", "/access/self", headers=who)[0] == 200
                              for node in (first, last) for who in (ada, token)))

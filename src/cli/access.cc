@@ -4,9 +4,11 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <charconv>
+#include <ctime>
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/requests.h"
 
 namespace quorate::cli {
 namespace {
@@ -109,6 +111,14 @@ Exit finish(Session& session, const Result<Answer>& answer, const std::string& s
   return Exit::kDone;
 }
 
+std::string shown_time(uint64_t millis) {
+  const auto seconds = static_cast<std::time_t>(millis / 1'000);
+  std::tm utc{};
+  char text[32];
+  ::gmtime_r(&seconds, &utc);
+  return {text, std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc)};
+}
+
 Exit list(Session& session, std::string_view kind) {
   std::string after;
   json::array all;
@@ -142,6 +152,9 @@ Exit list(Session& session, std::string_view kind) {
   for (const json::value& each : all) {
     const json::object& object = each.as_object();
     std::string line = std::string(object.at("name").as_string());
+    if (const uint64_t end = get_number(object, "expires_at_ms"); end != 0) {
+      line += "  until " + shown_time(end);
+    }
     for (const json::value& grant : object.at("grants").as_array()) {
       line += "\n    " + shown_grant(grant.as_object());
     }

@@ -209,7 +209,9 @@ const Command kCommands[] = {
      "  quorate kv export --prefix user: users.jsonl",
      kExportFlags, 0, 1, kv_export},
     {"import", "[FILE|-]", "Store JSON lines, as export writes them.",
-     "A line may also say {\"key\":\"a\",\"gone\":true}. Examples:\n"
+     "A line may also say {\"key\":\"a\",\"gone\":true}, or \"ttl\":\"1h\" instead of an end. One "
+     "with\n"
+     "an unknown field is refused. Lines before one that is refused may be stored. Examples:\n"
      "  quorate kv import users.jsonl\n"
      "  quorate kv export --node a:8001 | quorate kv import --node b:8001",
      kKeyspaceOnly, 0, 1, kv_import},

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // quorate kv: export and import as JSON lines, with one page or batch in memory.
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 #include <fstream>
 #include <iostream>
 
 #include "cli/kv/kv_commands.h"
-#include "cli/requests.h"
 #include "cli/kv/upload.h"
+#include "cli/requests.h"
 
 namespace quorate::cli {
 
@@ -59,15 +60,38 @@ Result<bool> export_page(Session& session, const Target& target, json::object& q
   return !after.empty();
 }
 
+// A field that is not read would be lost in silence: an end, for one.
+Status check_line(const json::object& entry) {
+  constexpr std::string_view kKnown[] = {"key",     "key_base64",    "value", "value_base64",
+                                         "version", "expires_at_ms", "ttl",   "gone"};
+  for (const auto& [name, value] : entry) {
+    if (std::find(std::begin(kKnown), std::end(kKnown), std::string_view(name)) ==
+        std::end(kKnown)) {
+      return Status(Code::kInvalidArgument, "unknown field '" + std::string(name) + "'");
+    }
+  }
+  const bool has_value = entry.contains("value") || entry.contains("value_base64");
+  return has_value || entry.contains("gone")
+             ? Status::success()
+             : Status(Code::kInvalidArgument, "an entry without a value");
+}
+
+Status add_line(std::string_view line, Upload& upload) {
+  const json::value entry = parse_json(line);
+  if (!entry.is_object()) {
+    return Status(Code::kInvalidArgument, "no JSON object");
+  }
+  RETURN_IF_ERROR(check_line(entry.get_object()));
+  return upload.add(entry.get_object());
+}
+
 Status import_lines(std::istream& lines, Upload& upload) {
   std::string line;
   for (uint64_t number = 1; std::getline(lines, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) {
       continue;
     }
-    const json::value entry = parse_json(line);
-    Status status = entry.is_object() ? upload.add(entry.get_object())
-                                      : Status(Code::kInvalidArgument, "no JSON object");
+    const Status status = add_line(line, upload);
     if (status.code() == Code::kInvalidArgument) {
       return Status(status.code(), "line " + std::to_string(number) + ": " + status.message());
     }

@@ -59,7 +59,9 @@ Status Upload::add(const json::object& entry) {
     RETURN_IF_ERROR(finish());  // else it would be deleted after it was stored
   }
   copy_bytes(entry, "value", item);
-  if (end != 0) {
+  if (const json::value* ttl = entry.if_contains("ttl"); ttl != nullptr && end == 0) {
+    item["ttl"] = *ttl;
+  } else if (end != 0) {
     item["ttl"] = std::to_string(end - now) + "ms";
   }
   items_ += (items_.empty() ? "" : ",") + json::serialize(item);

@@ -18,9 +18,9 @@ class Upload {
   // they were.
   Upload(Session& session, std::string keyspace, std::optional<uint64_t> then = {});
 
-  // {"key","value","expires_at_ms"}, or {"key","gone":true}; bytes also as "..._base64". What has
-  // ended is deleted. A later entry of a key replaces an earlier one. kInvalidArgument without a
-  // key.
+  // {"key","value","expires_at_ms" or "ttl"}, or {"key","gone":true}; bytes also as "..._base64".
+  // What has ended is deleted. A later entry of a key replaces an earlier one. kInvalidArgument
+  // without a key.
   [[nodiscard]] Status add(const boost::json::object& entry);
   [[nodiscard]] Status finish();
   [[nodiscard]] uint64_t stored() const { return stored_; }
