@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Python client: its wheel, every verb of it, and what it does while nodes die."""
+import ast
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -150,3 +152,16 @@ def test_the_wheel_can_be_installed(tmp_path):
     done = subprocess.run([sys.executable, "-c", "import quorate; print(quorate.__version__)"],
                           capture_output=True, text=True, check=True, cwd=tmp_path / "site")
     assert done.stdout == "0.1.0\n"
+
+
+def test_the_code_of_its_page_names_what_is_there():
+    blocks = re.findall(r"^```python\n(.*?)^```$", (PACKAGE / "README.md").read_text(), re.M | re.S)
+    assert len(blocks) >= 2
+    for text in blocks:
+        tree = ast.parse(text)
+        for name in {each.attr for each in ast.walk(tree) if isinstance(each, ast.Attribute)
+                     and isinstance(each.value, ast.Name) and each.value.id == "quorate"}:
+            assert hasattr(quorate, name), name
+        for name in {each.attr for each in ast.walk(tree) if isinstance(each, ast.Attribute)
+                     and isinstance(each.value, ast.Name) and each.value.id == "db"}:
+            assert hasattr(quorate.Client, name), name

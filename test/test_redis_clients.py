@@ -18,6 +18,11 @@ SOURCES = HERE / "redis_clients"
 # What was fetched and built stays for the next run.
 BUILT = pathlib.Path(os.environ.get("QUORATE_CLIENTS") or HERE.parent / "build/redis_clients")
 FETCH_WITHIN = 90
+FETCH_TRIES = 2
+# Where toolchains put themselves that a plain PATH does not have.
+TOOLS = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/go/bin", "/usr/lib/go/bin",
+                         "/snap/bin", "/opt/maven/bin", "/usr/local/bin"])
+ENVIRONMENT = {**os.environ, "PATH": TOOLS}
 BUILD_WITHIN = 170
 # Why a client could not be had: asked once in a run, not once in a test.
 UNREACHED = {}
@@ -25,20 +30,23 @@ UNREACHED = {}
 
 def fetch(name, command, place):
     """Asks a registry. One that does not answer says nothing about this product: a skip."""
-    try:
-        done = subprocess.run(command, cwd=place, capture_output=True, text=True,
-                              timeout=FETCH_WITHIN, check=False)
-        if done.returncode != 0:
-            UNREACHED[name] = f"{command[0]} could not fetch: {done.stderr.strip()[-300:]}"
-    except subprocess.TimeoutExpired:
-        UNREACHED[name] = f"{command[0]} fetched nothing within {FETCH_WITHIN} s"
-    if name in UNREACHED:
-        pytest.skip(UNREACHED[name])
+    why = ""
+    for _ in range(FETCH_TRIES):
+        try:
+            done = subprocess.run(command, cwd=place, capture_output=True, text=True,
+                                  timeout=FETCH_WITHIN, check=False, env=ENVIRONMENT)
+            if done.returncode == 0:
+                return
+            why = f"{command[0]} could not fetch: {(done.stderr or done.stdout).strip()[-300:]}"
+        except subprocess.TimeoutExpired:
+            why = f"{command[0]} fetched nothing within {FETCH_WITHIN} s"
+    UNREACHED[name] = why
+    pytest.skip(why)
 
 
 def made(name, tools, fetching, building=()):
     """A copy of the client's sources, with what it needs fetched and itself built, once."""
-    missing = [tool for tool in tools if shutil.which(tool) is None]
+    missing = [tool for tool in tools if shutil.which(tool, path=TOOLS) is None]
     if missing:
         pytest.skip(f"not on this machine: {', '.join(missing)}")
     if name in UNREACHED:
@@ -54,7 +62,7 @@ def made(name, tools, fetching, building=()):
         fetch(name, fetching, place)
         for command in building:
             done = subprocess.run(command, cwd=place, capture_output=True, text=True,
-                                  timeout=BUILD_WITHIN, check=False)
+                                  timeout=BUILD_WITHIN, check=False, env=ENVIRONMENT)
             assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         (place / "made").touch()
     return place
@@ -96,7 +104,7 @@ def test_it_runs_unchanged(client, kind, shared):
                              timeout=30, check=True)
     assert flushed.stdout == b"OK\n"
     done = subprocess.run([*command, "check", kind, *ports], capture_output=True, text=True,
-                          timeout=120, check=False)
+                          timeout=120, check=False, env=ENVIRONMENT)
     assert done.stdout == "ok\n", done.stdout + done.stderr
 
 
@@ -106,7 +114,7 @@ def test_it_counts_right_while_a_leader_is_killed(client, cluster):
     survivor = cluster.nodes[1]
     ports = [str(node.resp) for node in cluster.nodes.values()]
     process = subprocess.Popen([*command, "count", "cluster", *ports], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True)
+                               stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
     assert process.stdout.readline() == "counting\n"
     victims = [cluster.leader(group) for group in range(1, GROUPS + 1)]
     victim = next((node for node in victims if node is not survivor), cluster.nodes[2])
