@@ -208,12 +208,12 @@ std::string parse_when(Arguments words, kv::Touch::When& when) {
 
 std::string build_touch(Arguments arguments, Task& task, TimeForm form) {
   kv::Touch touch{.key = arguments[1]};
+  if (std::string error = parse_when(arguments.subspan(3), touch.when); !error.empty()) {
+    return error;
+  }
   int64_t number = 0;
   if (!parse_integer(arguments[2], number)) {
     return kNotAnInteger;
-  }
-  if (std::string error = parse_when(arguments.subspan(3), touch.when); !error.empty()) {
-    return error;
   }
   if (!lifetime_of(number, form, touch.lifetime)) {
     return invalid_expire_time(lower_case(arguments[0]));

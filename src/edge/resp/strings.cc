@@ -189,10 +189,11 @@ bool parse_end(Arguments arguments, size_t& at, kv::Lifetime& lifetime, std::str
   return true;
 }
 
+// What is wrong with a number is said only if the words are right, as Redis does.
 std::string parse_set_words(Arguments arguments, kv::Put& put, SetWords& words) {
+  std::string error;
   for (size_t at = 3; at < arguments.size(); ++at) {
     const std::string_view word = arguments[at];
-    std::string error;
     if (is_word(word, "nx") && !words.if_present) {
       words.if_absent = true;
     } else if (is_word(word, "xx") && !words.if_absent) {
@@ -205,14 +206,11 @@ std::string parse_set_words(Arguments arguments, kv::Put& put, SetWords& words) 
     } else if (!words.has_end && !words.keeps_end &&
                parse_end(arguments, at, put.lifetime, error)) {
       words.has_end = true;
-      if (!error.empty()) {
-        return error;
-      }
     } else {
       return kSyntaxError;
     }
   }
-  return {};
+  return error;
 }
 
 std::string build_set(Arguments arguments, Task& task) {
@@ -307,7 +305,7 @@ std::string build_getex(Arguments arguments, Task& task) {
   } else if (!parse_end(arguments, at, touch.lifetime, error)) {
     return kSyntaxError;
   }
-  if (error.empty() && at + 1 != arguments.size()) {
+  if (at + 1 != arguments.size()) {
     return kSyntaxError;
   }
   task.ops.emplace_back(touch);
