@@ -2,6 +2,7 @@
 """The API's own description is good enough for a client that a program makes of it."""
 import json
 import os
+import re
 import subprocess
 import venv
 
@@ -19,10 +20,11 @@ import sys
 from quorate_client import Client
 from quorate_client.api.keys_and_values import (
     get_v1_kv_key, get_v1_kvstats, post_v1_kv_key_increment, post_v1_kvdelete_many,
-    post_v1_kvput_many, post_v1_kvscan, put_v1_kv_key)
+    post_v1_kvget_many, post_v1_kvput_many, post_v1_kvscan, put_v1_kv_key)
 from quorate_client.api.keyspaces import get_v1_keyspaces_name, post_v1_keyspaces
 from quorate_client.models import (
-    PostV1KeyspacesBody, PostV1KvdeleteManyBody, PostV1KvputManyBody, PostV1KvscanBody)
+    PostV1KeyspacesBody, PostV1KvdeleteManyBody, PostV1KvgetManyBody, PostV1KvputManyBody,
+    PostV1KvscanBody)
 from quorate_client.types import File
 
 with Client(base_url=sys.argv[1]) as client:
@@ -35,9 +37,14 @@ with Client(base_url=sys.argv[1]) as client:
     many = PostV1KvputManyBody.from_dict(
         {"items": [{"key": f"k{n}", "value": str(n)} for n in range(10)]})
     assert post_v1_kvput_many.sync(client=client, body=many).count == 10
-    page = post_v1_kvscan.sync(client=client, body=PostV1KvscanBody.from_dict(
-        {"prefix": "k", "limit": 3}))
-    assert [each["key"] for each in page.to_dict()["items"]] == ["k0", "k1", "k2"], page
+    page = post_v1_kvscan.sync(client=client, body=PostV1KvscanBody(prefix="k", limit=3))
+    assert [each.key for each in page.items] == ["k0", "k1", "k2"] and page.resume == "k2", page
+    page = post_v1_kvscan.sync(client=client, body=PostV1KvscanBody(
+        prefix="k", limit=3, resume=page.resume))
+    assert [each.key for each in page.items] == ["k3", "k4", "k5"], page
+    found = post_v1_kvget_many.sync(client=client, body=PostV1KvgetManyBody(
+        keys=["greeting", "nowhere"]))
+    assert [each and each.value for each in found.items] == ["hello", None], found
     made = post_v1_keyspaces.sync(client=client, body=PostV1KeyspacesBody.from_dict(
         {"name": "generated", "keys_max": 10}))
     assert (made.name, made.keys_max, made.bytes_max) == ("generated", 10, None), made
@@ -86,3 +93,27 @@ def test_a_generated_client_works(directory, python, tmp_path):
                              timeout=120, check=False,
                              env={**os.environ, "PYTHONPATH": str(tmp_path)})
         assert ran.returncode == 0, ran.stderr
+
+
+def test_the_description_names_all_that_a_body_may_say(directory):
+    """What the server says it knows, when it is told something else."""
+    checked = 0
+    with Cluster(directory, count=1) as cluster:
+        cluster.start()
+        url = f"http://127.0.0.1:{cluster.nodes[1].http}"
+        document = httpx.get(f"{url}/openapi.json", timeout=30).json()
+        for path, methods in document["paths"].items():
+            for method, operation in methods.items():
+                body = operation.get("requestBody", {"content": {}})["content"]
+                if "application/json" not in body:
+                    continue
+                answer = httpx.request(
+                    method, url + re.sub(r"\{\w+\}", "1", path), json={"no such": 1}, timeout=30)
+                said = answer.json()["error"]["message"]
+                assert answer.status_code == 400 and "known here: " in said, (path, said)
+                known = set(said.split("known here: ")[1].split(", "))
+                described = set(body["application/json"]["schema"]["properties"])
+                described -= {f"{name}_base64" for name in described - known}
+                assert known == described, path
+                checked += 1
+    assert checked >= 25

@@ -152,9 +152,8 @@ Status describe(const Rows& rows, const Request& request, const Responder& respo
   const Result<kv::ReadOptions> options = read_read_options(request);
   RETURN_IF_ERROR(options);
   rows.keyspaces.find(
-      request.parameter("name"),
-      [&api = rows.api, options = *options, responder](const Status& status,
-                                                       const kv::Keyspace& keyspace) {
+      request.parameter("name"), [&api = rows.api, options = *options, responder](
+                                     const Status& status, const kv::Keyspace& keyspace) {
         if (!status.ok()) {
           responder.fail(status);
           return;
@@ -229,7 +228,7 @@ const Row kRows[] = {
       "groups that hold it. Values of compress_above bytes or more (1024; null: never) are kept "
       "compressed where that saves an eighth.",
       kCreate, Body::kJson, R"({"name":"orders","partitions":1,"keys_max":1000000})", kExample,
-      Access::kAdmin},
+      Access::kAdmin, R"({"bytes_max":1073741824,"compress_above":null})"},
      create},
     {{Method::kGet, "/v1/keyspaces/{name}", "Keyspaces", "One keyspace, with what it holds.", kName,
       Body::kNone, "",
@@ -241,7 +240,8 @@ const Row kRows[] = {
       "stays, "
       "null takes it away. Nothing is deleted by a smaller quota, and values that are there stay "
       "as they are.",
-      kName, Body::kJson, R"({"bytes_max":1073741824})", kExample, Access::kAdmin},
+      kName, Body::kJson, R"({"bytes_max":1073741824})", kExample, Access::kAdmin,
+      R"({"keys_max":null,"bytes_max":null,"compress_above":null})"},
      change},
     {{Method::kDelete, "/v1/keyspaces/{name}", "Keyspaces",
       "Drop it: refuses every write from now on and removes all its keys in the background. May "

@@ -118,9 +118,12 @@ constexpr Parameter kReadMany[] = {kConsistency, kBound, kKeyspace, kTimeout};
 constexpr std::string_view kItem =
     R"({"key":"a","value":"1","version":1,"created":7,"modified":7,"bytes":1,)"
     R"("expires_at_ms":null,"ttl_ms":null})";
-constexpr std::string_view kItems =
+constexpr std::string_view kItemsOrNone =
     R"({"items":[{"key":"a","value":"1","version":1,"created":7,"modified":7,"bytes":1,)"
-    R"("expires_at_ms":null,"ttl_ms":null}]})";
+    R"("expires_at_ms":null,"ttl_ms":null},null]})";
+constexpr std::string_view kPage =
+    R"({"items":[{"key":"a","value":"1","version":1,"created":7,"modified":7,"bytes":1,)"
+    R"("expires_at_ms":null,"ttl_ms":null}],"resume":"a"})";
 
 constexpr Row kRows[] = {
     {{Method::kPut, "/v1/kv/{key...}", "Keys and values",
@@ -129,7 +132,7 @@ constexpr Row kRows[] = {
      &KvRows::put},
     {{Method::kGet, "/v1/kv/{key...}", "Keys and values",
       "The value, byte for byte; with Accept: application/json all that is known.", kGet,
-      Body::kNone, "", kItem},
+      Body::kNone, "", kItem, Access::kKnown, "", true},
      &KvRows::get},
     {{Method::kDelete, "/v1/kv/{key...}", "Keys and values",
       "Delete. What is not there is not an error; count tells.", kDelete, Body::kNone, "",
@@ -155,23 +158,28 @@ constexpr Row kRows[] = {
       "key_base64 and value_base64.",
       kWriteMany, Body::kJson,
       R"({"items":[{"key":"a","value":"1"},{"key":"b","value":"2","ttl":"30s"}]})",
-      R"({"count":2})"},
+      R"({"count":2})", Access::kKnown, R"({"if_all_absent":false})"},
      &KvRows::put_many},
     {{Method::kPost, "/v1/kv:get_many", "Keys and values",
       "Many values in the order asked; null for what is not there.", kReadMany, Body::kJson,
-      R"({"keys":["a",{"key_base64":"AP8="}]})", kItems},
+      R"({"keys":["a",{"key_base64":"AP8="}]})", kItemsOrNone, Access::kKnown,
+      R"({"keys_only":false})"},
      &KvRows::get_many},
     {{Method::kPost, "/v1/kv:delete_many", "Keys and values", "Delete many.", kWriteMany,
       Body::kJson, R"({"keys":["a","b"]})", R"({"count":2})"},
      &KvRows::delete_many},
     {{Method::kPost, "/v1/kv:touch_many", "Keys and values",
       "Change when many keys expire: ttl or persist.", kWriteMany, Body::kJson,
-      R"({"keys":["a","b"],"ttl":"30m"})", R"({"count":2})"},
+      R"({"keys":["a","b"],"ttl":"30m"})", R"({"count":2})", Access::kKnown,
+      R"({"persist":false})"},
      &KvRows::touch_many},
     {{Method::kPost, "/v1/kv:delete_range", "Keys and values",
       "Delete by prefix, or from start to before end, or all; at most limit keys of each group. If "
       "more are left, ask again.",
-      kWriteMany, Body::kJson, R"({"prefix":"user:","limit":1000})", R"({"count":2,"more":false})"},
+      kWriteMany, Body::kJson, R"({"prefix":"user:","limit":1000})", R"({"count":2,"more":false})",
+      Access::kKnown,
+      R"({"prefix_base64":"AP8=","start":"a","start_base64":"AA==","end":"b","end_base64":"/w==",)"
+      R"("all":false})"},
      &KvRows::delete_range},
     {{Method::kPost, "/v1/kv:txn", "Keys and values",
       "Compare keys, then do one list of operations or the other, with nothing in between. All "
@@ -185,7 +193,8 @@ constexpr Row kRows[] = {
       R"({"op":"increment","key":"{u7}:count","by":1}],)"
       R"("else":[{"op":"get","key":"{u7}:seat"}]})",
       R"({"held":true,"revision":9,"answers":[{"version":1,"revision":8,"bytes":3},)"
-      R"({"value":1,"version":1,"revision":9}]})"},
+      R"({"value":1,"version":1,"revision":9}]})",
+      Access::kKnown, R"({"fence":{"lock":"seats","lock_base64":"AP8=","token":7,"domain":0}})"},
      &KvRows::txn},
     {{Method::kGet, "/v1/kv:watch", "Keys and values",
       "Changes as they happen, each once and in order per group, with the value before: JSON "
@@ -198,7 +207,9 @@ constexpr Row kRows[] = {
     {{Method::kPost, "/v1/kv:scan", "Keys and values",
       "One page of keys in order: by prefix, or from start to before end. To go on, pass resume.",
       kReadMany, Body::kJson, R"({"prefix":"user:","limit":100,"reverse":false,"keys_only":false})",
-      kItems},
+      kPage, Access::kKnown,
+      R"({"prefix_base64":"AP8=","start":"a","start_base64":"AA==","end":"b","end_base64":"/w==",)"
+      R"("resume":"user:7","resume_base64":"AP8="})"},
      &KvRows::scan},
     {{Method::kPost, "/v1/kv:dump", "Keys and values",
       "A page of all that one group holds, of every keyspace, for backups: go on with the cursor "
@@ -208,7 +219,7 @@ constexpr Row kRows[] = {
       R"({"complete":false,"revision":9,"at_ms":1700000000000,"cursor":"BQ==",)"
       R"("entries":[{"keyspace":0,"key":"a",)"
       R"("value":"1","version":1},{"keyspace":0,"key":"b","gone":true}]})",
-      Access::kAdmin},
+      Access::kAdmin, R"({"cursor":"BQ=="})"},
      &KvRows::dump},
     {{Method::kPost, "/v1/kv:trail", "Keys and values",
       "What changed in one group after a revision, in every keyspace and in order, each with its "
@@ -217,14 +228,17 @@ constexpr Row kRows[] = {
       kDump, Body::kJson, R"({"group":1,"after":9})",
       R"({"through":10,"revision":10,"at_ms":1700000000000,"changes":[{"type":"put","keyspace":0,)"
       R"("revision":10,"at_ms":1700000000000,"key":"a","value":"2","version":2}]})",
-      Access::kAdmin},
+      Access::kAdmin, R"({"limit":1000})"},
      &KvRows::trail},
     {{Method::kPost, "/v1/kv:find", "Keys and values",
       "Keys by a field of their JSON values, in the order of the field and then of the key: "
       "equals, or from or above, and to or below, or all of the index. Of values only those of the "
       "kind "
       "asked for: numbers, text, or true and false.",
-      kReadMany, Body::kJson, R"({"index":"ages","from":18,"below":65,"limit":100})", kItems},
+      kReadMany, Body::kJson, R"({"index":"ages","from":18,"below":65,"limit":100})", kPage,
+      Access::kKnown,
+      R"({"equals":null,"from":null,"above":null,"to":null,"below":null,"reverse":false,)"
+      R"("keys_only":false,"resume":"CQ","resume_base64":"AP8="})"},
      &KvRows::find},
     {{Method::kGet, "/v1/kv:indexes", "Keys and values",
       "The indexes of a keyspace. Failed: it should be unique, and the key told here is one too "

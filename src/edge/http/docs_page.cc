@@ -67,17 +67,28 @@ std::string_view type_of(const boost::json::value& example) {
   return "";
 }
 
-void write_schema(const boost::json::value& example, bool is_answer, JsonWriter& json);
+struct Shape {
+  bool is_answer = false;
+  bool may_be_null = false;
+};
 
-// What an element is: anything, if the examples of one list differ.
-void write_items(const boost::json::array& list, bool is_answer, JsonWriter& json) {
+void write_schema(const boost::json::value& example, Shape shape, JsonWriter& json);
+
+// What an element is: anything, if the examples of one list differ. A null among them says that
+// each may be one.
+void write_items(boost::json::array list, Shape shape, JsonWriter& json) {
   json.key("items");
+  const size_t before = list.size();
+  list.erase(std::remove_if(list.begin(), list.end(),
+                            [](const boost::json::value& each) { return each.is_null(); }),
+             list.end());
+  shape.may_be_null = list.size() < before;
   const bool is_one_kind =
       !list.empty() && std::all_of(list.begin(), list.end(), [&](const boost::json::value& each) {
         return type_of(each) == type_of(list.front());
       });
   if (is_one_kind && (list.size() == 1 || !list.front().is_object())) {
-    write_schema(list.front(), is_answer, json);
+    write_schema(list.front(), shape, json);
   } else {
     json.begin_object();
     if (is_one_kind) {
@@ -89,23 +100,26 @@ void write_items(const boost::json::array& list, bool is_answer, JsonWriter& jso
 
 // Of what an example shows. Nothing is required, more may come, and a scalar of an answer may be
 // null: the examples are of the common case.
-void write_schema(const boost::json::value& example, bool is_answer, JsonWriter& json) {
+void write_schema(const boost::json::value& example, Shape shape, JsonWriter& json) {
   const std::string_view type = type_of(example);
+  const bool is_scalar = !example.is_object() && !example.is_array();
   json.begin_object();
   if (!type.empty()) {
     json.field("type", type);
+    if (shape.may_be_null || (shape.is_answer && is_scalar)) {
+      json.field("nullable", true);
+    }
   }
+  shape.may_be_null = false;
   if (example.is_object()) {
     json.key("properties").begin_object();
     for (const auto& [name, value] : example.get_object()) {
       json.key({name.data(), name.size()});
-      write_schema(value, is_answer, json);
+      write_schema(value, shape, json);
     }
     json.end_object();
   } else if (example.is_array()) {
-    write_items(example.get_array(), is_answer, json);
-  } else if (is_answer && !type.empty()) {
-    json.field("nullable", true);
+    write_items(example.get_array(), shape, json);
   }
   json.end_object();
 }
@@ -114,14 +128,19 @@ struct Content {
   std::string_view type;
   std::string_view example;
   bool is_answer = false;
+  std::string_view more = {};  // fields beside those of the example, or in their place
 };
 
-void write_content(const Content& content, JsonWriter& json) {
-  json.key("content").begin_object().key(content.type).begin_object();
+boost::json::value parsed(std::string_view text) {
   boost::system::error_code error;
-  const boost::json::value example =
-      boost::json::parse({content.example.data(), content.example.size()}, error);
+  boost::json::value value = boost::json::parse({text.data(), text.size()}, error);
+  return error ? boost::json::value() : value;
+}
+
+void write_content(const Content& content, JsonWriter& json) {
+  json.key(content.type).begin_object();
   json.key("schema");
+  boost::json::value shape = parsed(content.example);
   if (content.type != "application/json") {
     json.begin_object().field("type", "string");
     if (content.type == "application/octet-stream") {
@@ -129,14 +148,19 @@ void write_content(const Content& content, JsonWriter& json) {
     }
     json.end_object();
   } else {
-    write_schema(error ? boost::json::value() : example, content.is_answer, json);
+    if (const boost::json::value more = parsed(content.more); more.is_object()) {
+      for (const auto& [name, value] : more.get_object()) {
+        shape.as_object()[name] = value;
+      }
+    }
+    write_schema(shape, {.is_answer = content.is_answer}, json);
   }
-  if (is_json(content.example) && !error) {
+  if (is_json(content.example) && !shape.is_null()) {
     json.key("example").raw(content.example);
   } else if (!content.example.empty()) {
     json.field("example", content.example);
   }
-  json.end_object().end_object();
+  json.end_object();
 }
 
 void write_operation(const RouteText& text, JsonWriter& json) {
@@ -144,17 +168,21 @@ void write_operation(const RouteText& text, JsonWriter& json) {
   json.field("summary", text.summary).key("tags").begin_array().text(text.group).end_array();
   write_parameters(text, json);
   if (text.body != Body::kNone) {
-    json.key("requestBody").begin_object();
+    json.key("requestBody").begin_object().key("content").begin_object();
     write_content({text.body == Body::kRaw ? "application/octet-stream" : "application/json",
-                   text.body_example},
+                   text.body_example, false, text.body_more},
                   json);
-    json.end_object();
+    json.end_object().end_object();
   }
   json.key("responses").begin_object().key("200").begin_object().field("description", "Done.");
+  json.key("content").begin_object();
   write_content(
       {is_json(text.answer_example) ? "application/json" : "text/plain", text.answer_example, true},
       json);
-  json.end_object().key("default").begin_object();
+  if (text.answers_raw) {
+    write_content({"application/octet-stream", "", true}, json);
+  }
+  json.end_object().end_object().key("default").begin_object();
   json.field("$ref", "#/components/responses/Error").end_object();
   json.end_object().end_object();
 }
@@ -271,6 +299,10 @@ void write_route(const RouteText& text, std::string& out) {
     out.append("<small>body</small><pre>").append(escape_html(text.body_example));
     out += "</pre>";
   }
+  if (!text.body_more.empty()) {
+    out.append("<small>may also say</small><pre>").append(escape_html(text.body_more));
+    out += "</pre>";
+  }
   if (!text.answer_example.empty()) {
     out.append("<small>answer</small><pre>").append(escape_html(text.answer_example));
     out += "</pre>";
@@ -304,15 +336,17 @@ std::string openapi_document(const Router& router, std::string_view version) {
 }
 
 std::string docs_page(const Router& router, std::string_view version) {
-  std::string out = "<!doctype html><html lang=en><meta charset=utf-8>"
-                    "<title>Quorate HTTP API</title>"
-                    "<meta name=viewport content=\"width=device-width\">";
+  std::string out =
+      "<!doctype html><html lang=en><meta charset=utf-8>"
+      "<title>Quorate HTTP API</title>"
+      "<meta name=viewport content=\"width=device-width\">";
   out.append(kStyle).append("<h1>Quorate HTTP API</h1><p>Version ").append(version);
-  out += ". The same for programs: <a href=/openapi.json>/openapi.json</a>. Answers carry "
-         "<code>Quorate-Group</code>, <code>Quorate-Index</code>, <code>Quorate-Node</code> and "
-         "<code>Quorate-Staleness-Ms</code>.</p>"
-         "<pre>curl -X PUT --data-binary hello 'http://127.0.0.1:8001/v1/kv/greeting?ttl=1h'\n"
-         "curl http://127.0.0.1:8001/v1/kv/greeting</pre>";
+  out +=
+      ". The same for programs: <a href=/openapi.json>/openapi.json</a>. Answers carry "
+      "<code>Quorate-Group</code>, <code>Quorate-Index</code>, <code>Quorate-Node</code> and "
+      "<code>Quorate-Staleness-Ms</code>.</p>"
+      "<pre>curl -X PUT --data-binary hello 'http://127.0.0.1:8001/v1/kv/greeting?ttl=1h'\n"
+      "curl http://127.0.0.1:8001/v1/kv/greeting</pre>";
   write_contents(router, out);
   std::string_view group;
   for (const Router::Route& route : router.routes()) {
@@ -323,11 +357,12 @@ std::string docs_page(const Router& router, std::string_view version) {
     }
     write_route(route.text, out);
   }
-  out += "<h2 id=errors>Errors</h2>"
-         "<p>Every error has the body <code>{\"error\":{\"code\",\"message\","
-         "\"retry\",\"details\"}}</code>. Retry <code>safe</code>: nothing was done. "
-         "<code>with_key</code>: it may have been done; repeat it with the same "
-         "<code>Idempotency-Key</code>.</p><table><tr><th>code<th>HTTP<th>retry<th>meaning";
+  out +=
+      "<h2 id=errors>Errors</h2>"
+      "<p>Every error has the body <code>{\"error\":{\"code\",\"message\","
+      "\"retry\",\"details\"}}</code>. Retry <code>safe</code>: nothing was done. "
+      "<code>with_key</code>: it may have been done; repeat it with the same "
+      "<code>Idempotency-Key</code>.</p><table><tr><th>code<th>HTTP<th>retry<th>meaning";
   for (const CodeRow& row : code_table()) {
     if (row.code != Code::kOk) {
       out.append("<tr><td><code>").append(row.name).append("</code><td>");
@@ -340,20 +375,26 @@ std::string docs_page(const Router& router, std::string_view version) {
 
 void bind_docs(Router& router, std::string_view version) {
   const std::string text(version);
-  router.add({.method = Method::kGet, .pattern = "/openapi.json", .group = "Documentation",
+  router.add({.method = Method::kGet,
+              .pattern = "/openapi.json",
+              .group = "Documentation",
               .summary = "This API as an OpenAPI 3 document.",
               .access = Access::kAnyone},
              [&router, text](const Request&, Responder responder) {
                responder.send({.body = openapi_document(router, text)});
              });
-  router.add({.method = Method::kGet, .pattern = "/docs", .group = "Documentation",
+  router.add({.method = Method::kGet,
+              .pattern = "/docs",
+              .group = "Documentation",
               .summary = "This page.",
               .access = Access::kAnyone},
              [&router, text](const Request&, Responder responder) {
-               responder.send({.content_type = "text/html; charset=utf-8",
-                               .body = docs_page(router, text)});
+               responder.send(
+                   {.content_type = "text/html; charset=utf-8", .body = docs_page(router, text)});
              });
-  router.add({.method = Method::kGet, .pattern = "/", .group = "Documentation",
+  router.add({.method = Method::kGet,
+              .pattern = "/",
+              .group = "Documentation",
               .summary = "Leads to /docs.",
               .access = Access::kAnyone},
              [](const Request&, Responder responder) {

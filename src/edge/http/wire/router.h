@@ -23,7 +23,7 @@ enum class In : uint8_t { kPath, kQuery, kHeader };
 struct Parameter {
   std::string_view name;
   In in;
-  std::string_view type;          // of JSON schema
+  std::string_view type;  // of JSON schema
   std::string_view text;
 };
 
@@ -37,13 +37,16 @@ enum class Body : uint8_t { kNone, kRaw, kJson };
 struct RouteText {
   Method method;
   std::string_view pattern;
-  std::string_view group = {};    // heading in the docs
+  std::string_view group = {};  // heading in the docs
   std::string_view summary = {};
   std::span<const Parameter> parameters = {};
   Body body = Body::kNone;
   std::string_view body_example = {};
   std::string_view answer_example = {};
   Access access = Access::kKnown;
+  // Fields of a JSON body that its example does not show, as an object; null: of any kind.
+  std::string_view body_more = {};
+  bool answers_raw = false;  // the value itself, unless JSON is asked for
 };
 
 class Router {
@@ -53,13 +56,13 @@ class Router {
   struct Route {
     RouteText text;
     std::vector<std::string_view> segments;
-    size_t leading = 0;                   // literal segments before the first parameter
-    bool takes_many = false;              // one of its parameters does
+    size_t leading = 0;       // literal segments before the first parameter
+    bool takes_many = false;  // one of its parameters does
     Handler handler;
   };
   struct Match {
-    Route* route = nullptr;               // null: no row fits
-    std::vector<Method> allowed;          // the methods that this path knows; empty: no such path
+    Route* route = nullptr;       // null: no row fits
+    std::vector<Method> allowed;  // the methods that this path knows; empty: no such path
     std::vector<std::pair<std::string_view, std::string>> parameters;
     bool bad_encoding = false;
   };
