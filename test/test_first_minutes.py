@@ -2,6 +2,7 @@
 """What somebody does in the first five minutes: the command line, curl, a mistake or two."""
 import json
 import re
+import shutil
 import signal
 import subprocess
 
@@ -94,6 +95,38 @@ def test_kv_scan_and_incr(kv):
 def test_kv_prints_json(kv):
     assert kv("put", "j", "x").returncode == 0
     assert json.loads(kv("get", "j", "--json").stdout)["value"] == "x"
+
+
+@pytest.mark.parametrize("words", [["get", "full"], ["scan"], ["export"],
+                                   ["get", "full", "--json"]])
+def test_output_that_cannot_be_written_is_an_error(kv, shared, words):
+    assert kv("put", "full", "x" * 100_000).returncode == 0
+    node = f"127.0.0.1:{shared.nodes[1].http}"
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([BINARY, "kv", *words, "--node", node], stdout=full,
+                              stderr=subprocess.PIPE, timeout=60, check=False)
+    assert done.returncode == 1
+    assert b"cannot write to standard output: No space left" in done.stderr
+
+
+def test_a_node_may_be_named_as_in_a_url(directory):
+    port = free_port()
+    with subprocess.Popen([BINARY, "server", "--data", str(directory), "--resp-listen", "",
+                           "--http-listen", f"[::1]:{port}", "--raft-listen", "127.0.0.1:0"],
+                          stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert any(" ready " in line for line in server.stderr)
+            for node in [f"[::1]:{port}", f"::1:{port}"]:
+                done = run("kv", "incr", "n", "--node", node)
+                assert done.returncode == 0, done.stderr
+        finally:
+            server.terminate()
+            server.stderr.read()
+    shutil.rmtree(directory)
+
+
+def test_a_command_of_keys_is_found_where_it_is():
+    assert b"did you mean kv get?" in run("get", "k").stderr
 
 
 def test_kv_with_nobody_there_ends_with_3():

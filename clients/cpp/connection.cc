@@ -28,6 +28,14 @@ using asio::ip::tcp;
 
 using Error = boost::system::error_code;
 
+// "::1" of "[::1]:8001": brackets are for people and URLs.
+std::string host_of(const std::string& node) {
+  const std::string host = node.substr(0, node.rfind(':'));
+  return host.size() > 2 && host.front() == '[' && host.back() == ']'
+             ? host.substr(1, host.size() - 2)
+             : host;
+}
+
 // Of the Authorization header; empty: none.
 std::string credentials_of(const Options& options) {
   if (!options.token.empty()) {
@@ -157,7 +165,7 @@ class SocketConnection : public Connection {
       return error;
     }
     tcp::resolver resolver(loop_);
-    const auto found = resolver.resolve(node_.substr(0, colon), node_.substr(colon + 1), error);
+    const auto found = resolver.resolve(host_of(node_), node_.substr(colon + 1), error);
     if (error) {
       return error;
     }
@@ -239,7 +247,7 @@ class Tls final : public SocketConnection<asio::ssl::stream<beast::tcp_stream>> 
 
  private:
   Error handshake() override {
-    if (!expect_host(node_.substr(0, node_.rfind(':')))) {
+    if (!expect_host(host_of(node_))) {
       return asio::error::invalid_argument;
     }
     return wait([this](auto done) {

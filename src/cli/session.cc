@@ -14,22 +14,35 @@ namespace quorate::cli {
 namespace {
 
 constexpr Flag kCommonFlags[] = {
-    {"--node", "HOST:PORT,...", "nodes to ask, by HTTP address; the first that answers "
-                                "(QUORATE_NODES; 127.0.0.1:8001)"},
+    {"--node", "HOST:PORT,...",
+     "nodes to ask, by HTTP address; the first that answers "
+     "(QUORATE_NODES; 127.0.0.1:8001)"},
     {"--timeout", "SECONDS", "for the command with all its retries (10)"},
     {"--json", "", "print JSON"},
     {"--tls", "", "connect by TLS"},
     {"--tls-authority", "FILE", "PEM of who signed the servers' certificates"},
     {"--tls-certificate", "FILE", "PEM to show, if the servers ask"},
     {"--tls-key", "FILE", "PEM of its key"},
-    {"--token", "TOKEN", "or @FILE: who you are, if access is controlled (QUORATE_TOKEN; or "
-                         "QUORATE_USER and QUORATE_PASSWORD)"},
+    {"--token", "TOKEN",
+     "or @FILE: who you are, if access is controlled (QUORATE_TOKEN; or "
+     "QUORATE_USER and QUORATE_PASSWORD)"},
     {"--help", "", "this text"},
 };
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
+}
+
+bool is_host_and_port(std::string_view node) {
+  const size_t colon = node.rfind(':');
+  uint16_t port = 0;
+  const char* const end = node.data() + node.size();
+  if (colon == std::string_view::npos || colon == 0 || node.find('/') != std::string_view::npos) {
+    return false;
+  }
+  const auto [read, error] = std::from_chars(node.data() + colon + 1, end, port);
+  return error == std::errc() && read == end;
 }
 
 // "@FILE": its first line.
@@ -52,7 +65,7 @@ Result<client::Options> read_options(const Arguments& arguments) {
     options.nodes = split_nodes(nodes);
   }
   for (const std::string& node : options.nodes) {
-    if (node.find(':') == std::string::npos) {
+    if (!is_host_and_port(node)) {
       return Status(Code::kInvalidArgument, "--node: '" + node + "' is not HOST:PORT");
     }
   }
@@ -87,9 +100,10 @@ std::string overview(std::string_view group, std::string_view intro,
     text.append(left).append(command.summary).append("\n");
   }
   text += "\nFlags of every command:\n" + describe_flags(kCommonFlags);
-  text += "\nExit codes: 0 done; 1 refused or not found; 2 wrong usage; 3 unavailable, nothing was "
-          "done;\n4 unknown: it may have been done.\n\n'quorate " +
-          std::string(group) + " help COMMAND' says more about one.\n";
+  text +=
+      "\nExit codes: 0 done; 1 refused or not found; 2 wrong usage; 3 unavailable, nothing was "
+      "done;\n4 unknown: it may have been done.\n\n'quorate " +
+      std::string(group) + " help COMMAND' says more about one.\n";
   return text;
 }
 
@@ -210,11 +224,10 @@ Exit Session::fail(const Status& status) {
   return exit_of(status.code());
 }
 
-Exit run_command(std::string_view group, std::string_view intro,
-                 std::span<const Command> commands, const std::vector<std::string>& words,
-                 Io& io) {
-  const bool helps = !words.empty() && (words[0] == "help" || words[0] == "--help" ||
-                                        words[0] == "-h");
+Exit run_command(std::string_view group, std::string_view intro, std::span<const Command> commands,
+                 const std::vector<std::string>& words, Io& io) {
+  const bool helps =
+      !words.empty() && (words[0] == "help" || words[0] == "--help" || words[0] == "-h");
   if (words.empty() || (helps && words.size() == 1)) {
     (words.empty() ? io.error : io.out)(overview(group, intro, commands));
     return words.empty() ? Exit::kUsage : Exit::kDone;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
 #include <iostream>
 #include <iterator>
 
@@ -10,8 +13,12 @@ namespace quorate::cli {
 
 Io standard_io() {
   Io io;
+  // What could not be written must not look as if it had been: a full disk ends the command.
   io.out = [](std::string_view text) {
-    std::cout.write(text.data(), static_cast<std::streamsize>(text.size())).flush();
+    if (!std::cout.write(text.data(), static_cast<std::streamsize>(text.size())).flush()) {
+      std::cerr << "quorate: cannot write to standard output: " << std::strerror(errno) << "\n";
+      std::exit(static_cast<int>(Exit::kRefused));
+    }
   };
   io.error = [](std::string_view text) {
     std::cerr.write(text.data(), static_cast<std::streamsize>(text.size())).flush();

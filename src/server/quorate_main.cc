@@ -180,7 +180,10 @@ int unknown(const std::string& name) {
   for (const CommandRow& row : kCommands) {
     known.push_back(row.name);
   }
-  const std::string_view meant = quorate::closest(name, known);
+  std::string meant(quorate::closest(name, known));
+  for (const quorate::cli::Command& command : quorate::cli::kv_commands()) {
+    meant = command.name == name ? "kv " + name : meant;
+  }
   std::cerr << "quorate: no such command: " << name;
   if (!meant.empty()) {
     std::cerr << "; did you mean " << meant << "?";
