@@ -44,8 +44,12 @@ def test_one_key(cluster):
         end = time.monotonic() + 30
         while db.get("k", "gone") != "gone":
             assert time.monotonic() < end, "it lives on"
+        with pytest.raises(ValueError, match="not empty"):
+            db.get("")
+        assert not db.expire("none", 5) and not db.persist("none") and not db.persist("n")
         assert db.increment("n") == 1 and db.increment("n", -5) == -4
         assert db.append("t", "ab") == 2 and db.append("t", b"c") == 3
+        assert db.set_range("t", 5, "z") == 6 and db.get("t").value == b"abc\0\0z"
         assert db.delete("t") and not db.delete("t")
         odd = bytes(range(256))
         db.put(odd, odd)
@@ -59,6 +63,11 @@ def test_many_keys(cluster):
         found = db.get_many(["m/007", "none", b"m/249"])
         assert [item and item.value for item in found] == [b"\xfe7", None, b"\xfe249"]
         assert [item.key for item in db.scan("m/", page=7)] == sorted(items)
+        assert db.touch_many(["m/007", "none", b"m/249"], ttl=60) == 2
+        assert 50 < db.get("m/007").ttl <= 60 and db.get("m/008").ttl is None
+        assert db.put_many({}) == db.delete_many([]) == db.touch_many([], ttl=1) == 0
+        assert db.get_many([]) == []
+        assert db.touch_many(["m/007"]) == 1 and db.get("m/007").ttl is None
         backwards = [item.key for item in db.scan(start="m/240", end="m/245", reverse=True)]
         assert backwards == [b"m/%03d" % n for n in (244, 243, 242, 241, 240)]
         assert db.delete_many(["m/000", "m/001", "none"]) == 2

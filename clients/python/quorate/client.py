@@ -77,13 +77,11 @@ class Client:
 
     def expire(self, key, ttl):
         """Lets the key end so many seconds from now; True if it is there."""
-        answer = self._write("POST", self._path(key) + "/touch", {"ttl": _duration(ttl)})
-        return answer.json()["count"] > 0
+        return self._touch(key, {"ttl": _duration(ttl)})
 
     def persist(self, key):
         """Lets the key last; True if it would have ended."""
-        answer = self._write("POST", self._path(key) + "/touch", {"persist": "true"})
-        return answer.json()["count"] > 0
+        return self._touch(key, {"persist": "true"})
 
     def increment(self, key, by=1, *, ttl=None, fence=None):
         """The new number; a missing key counts as 0."""
@@ -96,26 +94,38 @@ class Client:
         answer = self._write("POST", self._path(key) + "/append", query, to_bytes(value))
         return answer.json()["bytes"]
 
+    def set_range(self, key, offset, value, *, fence=None):
+        """Overwrites a part, a gap before it with zeros; the new length."""
+        query = {"offset": str(int(offset)), **_fence(fence)}
+        answer = self._write("POST", self._path(key) + "/set_range", query, to_bytes(value))
+        return answer.json()["bytes"]
+
     # ---- many keys ------------------------------------------------------------------------------
 
     def put_many(self, items, *, ttl=None):
-        """A mapping of keys to values."""
+        """A mapping of keys to values; how many they are."""
         rows = []
         for key, value in items.items():
             row = put_bytes(put_bytes({}, "key", key), "value", value)
             rows.append({**row, **_lifetime(ttl, False)})
-        return self._write_json("put_many", {"items": rows})["count"]
+        return self._write_json("put_many", {"items": rows})["count"] if rows else 0
 
     def get_many(self, keys):
         """Items in the order of the keys; None for what is not there."""
         body = {"keys": [put_bytes({}, "key", key) for key in keys]}
-        rows = self._read_json("get_many", body)["items"]
+        rows = self._read_json("get_many", body)["items"] if body["keys"] else []
         return [None if row is None else Item.of(row) for row in rows]
 
     def delete_many(self, keys):
         """How many were there."""
         body = {"keys": [put_bytes({}, "key", key) for key in keys]}
-        return self._write_json("delete_many", body)["count"]
+        return self._write_json("delete_many", body)["count"] if body["keys"] else 0
+
+    def touch_many(self, keys, ttl=None):
+        """Lets them end so many seconds from now, or last; how many were there."""
+        body = {"keys": [put_bytes({}, "key", key) for key in keys]}
+        body.update({"persist": True} if ttl is None else {"ttl": _duration(ttl)})
+        return self._write_json("touch_many", body)["count"] if body["keys"] else 0
 
     def scan(self, prefix=b"", *, start=None, end=None, **how):
         """Items in the order of their keys: with the prefix, or from `start` to before `end`.
@@ -224,6 +234,8 @@ class Client:
 
     @staticmethod
     def _path(key):
+        if not key:
+            raise ValueError("a key is not empty")
         return "/v1/kv/" + quote(to_bytes(key), safe="")
 
     def _call(self, method, path, query, body=None):
@@ -235,6 +247,12 @@ class Client:
         call = self._call(method, path, query, body)
         call.headers["Idempotency-Key"] = uuid.uuid4().hex
         return self._transport.call(call)
+
+    def _touch(self, key, query):
+        try:
+            return self._write("POST", self._path(key) + "/touch", query).json()["count"] > 0
+        except NotFound:
+            return False
 
     def _read(self, method, path, query, *, body=None, accept=None):
         if self._consistency is not None:
