@@ -11,6 +11,7 @@
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <thread>
 
@@ -56,8 +57,9 @@ void write_certificate(const std::string& certificate_file, const std::string& k
 
 class HttpsServer : public testing::Test {
  protected:
-  HttpsServer() : directory_(testing::TempDir() + "/https_server_test") {
-    std::filesystem::create_directories(directory_);
+  // Tests run beside each other: each has a directory of its own.
+  HttpsServer() : directory_(testing::TempDir() + "/quorate-https-XXXXXX") {
+    EXPECT_NE(mkdtemp(directory_.data()), nullptr);
     certificate_ = directory_ + "/certificate.pem";
     key_ = directory_ + "/key.pem";
     write_certificate(certificate_, key_);
@@ -109,7 +111,7 @@ class HttpsServer : public testing::Test {
     return answer.empty() ? "read: " + error.message() : answer;
   }
 
-  const std::string directory_;
+  std::string directory_;
   std::string certificate_;
   std::string key_;
   SteadyClock clock_;
