@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page on locks of the guide: what it shows is run, against addresses of the test's own."""
+"""The page on locks of the guide: what it shows is run, against addresses of the test's own.
+
+Its C++ is compiled by the ctest test examples.guide.
+"""
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -74,16 +76,3 @@ def test_python(shared):
         other.join(60)
         assert not other.is_alive()
     assert not lost
-
-
-def test_cpp_compiles(tmp_path):
-    compiler = next((c for c in ("c++", "g++") if shutil.which(c)), None)
-    if compiler is None:
-        pytest.skip("not on this machine: a C++ compiler")
-    body = "".join(blocks("cpp"))
-    (tmp_path / "guide.cc").write_text(
-        "#include <quorate/client.h>\n#include <quorate/locks.h>\n"
-        f"void guide(quorate::Client& client) {{\n{body}}}\n")
-    subprocess.run([compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Werror",
-                    "-Wno-unused-variable", "-Wno-unused-but-set-variable", f"-I{ROOT}/include",
-                    f"-I{ROOT}/src", tmp_path / "guide.cc"], check=True, timeout=120)

@@ -2,7 +2,7 @@
 """Compiles the C++ of the guide, as it stands there: guide_test.py COMPILER SOURCE_TREE WORK
 
 Each block becomes the body of a function that is given what the text around it has made: a
-`database` to hold locks in. Nothing is linked or run.
+`database` to hold locks in, a `client` of a cluster. Nothing is linked or run.
 """
 import pathlib
 import re
@@ -27,7 +27,8 @@ def program(found):
     lines = [f"#include {name}" for name in ALWAYS]
     for number, (page, line, text) in enumerate(found):
         body = re.sub(r"^#include .*$", "", text, flags=re.M)
-        lines += [f"int block_{number}([[maybe_unused]] quorate::Database& database) {{", "{",
+        lines += [f"int block_{number}([[maybe_unused]] quorate::Database& database,",
+                  "    [[maybe_unused]] quorate::Client& client) {", "{",
                   f'#line {line} "{page}"', body.rstrip("\n"), "}", "return 0;", "}"]
     return "\n".join(lines) + "\n"
 
