@@ -116,6 +116,7 @@ void Locks::on_beat(Client& client, uint32_t domain, Instant sent, const lock::A
   }
   if (refusal != nullptr) {
     std::erase_if(client.held, [&](const Held& held) { return held.key.first == domain; });
+    given_.lost(client.owner, domain, sent);
     world_.count("lock_owner_lost");
     return;
   }
@@ -356,19 +357,15 @@ void Locks::granted(Client& client, Token token) {
   step(client);
 }
 
-// But for an owner that took its lease for lost and enters again what is still its own.
+// False if the client entered what is still its own; whoever waits does not.
 bool Locks::is_given_first(const Client& client, Token token) {
-  std::set<LockKey> keys;
-  for (const lock::Acquire::Item& item : client.asked.items) {
-    keys.emplace(client.asked.who.domain.value(), std::string(item.name));
-  }
   const GroupId group = group_of(client.asked.who.domain.value());
-  const auto [grant, is_first] = tokens_[group].try_emplace(token, client.owner, keys);
-  const auto& [owner, had] = grant->second;
-  if (!is_first && (owner != client.owner || !std::ranges::includes(had, keys))) {
+  const Given::Kind kind = given_.note(group, client.asked, token, world_.now());
+  const bool is_entered = kind == Given::Kind::kEntered && client.queued == Instant::never();
+  if (kind != Given::Kind::kNew && !is_entered) {
     complain(client.owner + " got a token that was given before");
   }
-  return is_first;
+  return kind == Given::Kind::kNew;
 }
 
 // Whoever was seen in a queue before this one asked, for what excludes it, has a smaller token.

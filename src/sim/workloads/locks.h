@@ -12,6 +12,8 @@
 //   exclusion   no two believe in holds that exclude each other; and a token is greater than every
 //               token of that lock that anybody had been told when it was asked for, so that a
 //               resource which remembers the greatest refuses all who have lost the lock
+//   once        no token is given twice; to an owner that enters what it still has it is told once
+//               more (given.h)
 //   fencing     what is written to keys under these tokens is in their order, however late it comes
 //               (fenced.h)
 //   fairness    who stood in a queue is granted before whoever asked for the same later
@@ -34,6 +36,7 @@
 #include "sim/cluster.h"
 #include "sim/lock_door.h"
 #include "sim/workloads/fenced.h"
+#include "sim/workloads/given.h"
 
 namespace quorate::sim {
 
@@ -119,8 +122,7 @@ class Locks {
   Fenced fenced_;
   std::vector<Client> clients_;
   std::map<LockKey, Told> told_;
-  // All that were told, each once: to whom, for what.
-  std::map<GroupId, std::map<Token, std::pair<std::string, std::set<LockKey>>>> tokens_;
+  Given given_;
   std::map<std::pair<std::string, uint32_t>, Instant> stuck_since_;
   std::set<std::string> ever_stuck_;    // owners
   std::map<NodeId, uint64_t> applied_;  // entries of all groups, when last seen
