@@ -48,7 +48,7 @@ struct Closed {                  // close
 // Acquire, upgrade, downgrade. If it is not granted, it is queued: see WaitOf.
 struct Acquired {
   bool granted = false;
-  Token token = {};              // of all items; of one that was entered again, what it had
+  Token token = {};              // of all items; if all were entered again, their greatest
   Ticket ticket = {};            // if queued, as the next two
   uint64_t ahead = 0;            // waits that are served before, at most, of the longest queue
   Stamp deadline = {};

@@ -178,20 +178,18 @@ bool State::is_free(const Acquire& command, const Owner* owner) const {
   });
 }
 
-// What is only entered once more keeps its token; if that is all, so does the answer.
+// What is only entered once more keeps its token. If that is all, the answer has the greatest of
+// them: it is good for each of the locks, where a smaller one may be older than what the resource
+// of another has seen.
 Answer State::grant(Owner& owner, const Acquire& command, Stamp at) {
   Token token;
   for (const Acquire::Item& item : command.items) {
     Lock& lock = make_lock(owner.domain, item.name, item.limit);
-    if (lock.limit != 0 || find_hold(&owner, &lock) == nullptr) {
-      token = numbers_.last_token.next();
-    }
+    const Hold* const held = find_hold(&owner, &lock);
+    const bool is_entered = lock.limit == 0 && held != nullptr;
+    token = std::max(token, is_entered ? held->token : numbers_.last_token.next());
   }
-  if (token.none()) {
-    token = find_hold(&owner, find_lock(owner.domain, command.items.front().name))->token;
-  } else {
-    numbers_.last_token = token;
-  }
+  numbers_.last_token = std::max(numbers_.last_token, token);
   for (const Acquire::Item& item : command.items) {
     Lock& lock = make_lock(owner.domain, item.name, item.limit);
     hold(owner, {&lock, item.mode, item.permits}, token, at);
