@@ -76,6 +76,11 @@ void Detector::watch(GroupId group, const State& state, Instant now) {
     watched.young.emplace_back(now + options_.first_look, ticket);
     watched.seen = ticket;
   }
+  if (std::exchange(watched.news, state.news()) != state.news()) {
+    for (auto& [due, ticket] : watched.old) {
+      due = std::min(due, now + options_.look_anew);
+    }
+  }
 }
 
 void Detector::pick(GroupId group, const State& state, Instant now, Search& search) {
@@ -126,8 +131,8 @@ void Detector::ask(const std::set<std::string>& names) {
                      .mode = {},
                      .body = body,
                      .timeout = options_.patience},
-                    [this, number, group, alive = alive_](
-                        const Status& status, std::string_view bytes, const Origin&) {
+                    [this, number, group, alive = alive_](const Status& status,
+                                                          std::string_view bytes, const Origin&) {
                       if (*alive) {
                         on_answer(number, GroupId(group), status, bytes);
                       }
@@ -160,7 +165,7 @@ void Detector::end_round() {
   Search& search = *search_;
   if (search.failed || search.first.edges() > limits::kLockGraphEdgesMax) {
     ++counts_.given_up;
-    search_.reset();   // what is wrong will not be over in a moment
+    search_.reset();  // what is wrong will not be over in a moment
     return;
   }
   if (search.pass == Pass::kConfirm) {
@@ -231,21 +236,21 @@ void Detector::refuse(const std::vector<Knot::Link>& cycle, const Begun& origin)
   const std::string text = text_of(cycle);
   std::string body;
   encode(Command(Resolve{{victim.domain, victim.owner}, victim.ticket, text}), body);
-  proposer_.propose({.group = victim.group,
-                     .service = ServiceId::kLock,
-                     .session = {},
-                     .sequence = 0,
-                     .body = body,
-                     .timeout = options_.patience},
-                    [this, origin, alive = alive_](const Status& status, std::string_view bytes,
-                                                   const Origin&) {
-                      const Answer answer = status.ok() ? decode_answer(bytes) : Answer(status);
-                      const Cancelled* const done = std::get_if<Cancelled>(&answer);
-                      if (*alive && done != nullptr) {
-                        counts_.resolved += done->cancelled ? 1 : 0;
-                        look_again(origin);
-                      }
-                    });
+  proposer_.propose(
+      {.group = victim.group,
+       .service = ServiceId::kLock,
+       .session = {},
+       .sequence = 0,
+       .body = body,
+       .timeout = options_.patience},
+      [this, origin, alive = alive_](const Status& status, std::string_view bytes, const Origin&) {
+        const Answer answer = status.ok() ? decode_answer(bytes) : Answer(status);
+        const Cancelled* const done = std::get_if<Cancelled>(&answer);
+        if (*alive && done != nullptr) {
+          counts_.resolved += done->cancelled ? 1 : 0;
+          look_again(origin);
+        }
+      });
 }
 
 }  // namespace quorate::service::lock

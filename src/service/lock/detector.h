@@ -20,7 +20,9 @@
 // It stays one until somebody from outside ends a wait of it (a time-out, a cancel, an end of a
 // lease, a break), and then the victim's refusal is late by as much as one round trip.
 // No deadlock is missed: a cycle is closed by the last of its waits to begin, and that wait starts
-// a probe which finds all others there. If the probe is lost, another follows.
+// a probe which finds all others there. If the probe is lost, another follows. While a wait that
+// stands between two others is read, it may end: the probe has not seen then that the cycle goes on
+// without it. So when waits have ended, those of the same group are looked at anew.
 //
 // It reads and proposes through the Proposer and owns no clock: poll() is called by who has a
 // timer, every few milliseconds while is_busy(). All on one loop; the Proposer outlives it.
@@ -46,9 +48,10 @@ namespace quorate::service::lock {
 class Detector final : private AppliedListener {
  public:
   struct Options {
-    Duration first_look = Duration::millis(20);   // after a wait began
-    Duration next_look = Duration::millis(500);   // after a search, while it goes on
-    Duration patience = Duration::seconds(1);     // with one search
+    Duration first_look = Duration::millis(20);  // after a wait began
+    Duration next_look = Duration::millis(500);  // after a search, while it goes on
+    Duration look_anew = Duration::millis(40);   // ... but when waits of its group have ended
+    Duration patience = Duration::seconds(1);    // with one search
   };
   struct Counts {
     uint64_t searches = 0;
@@ -75,9 +78,10 @@ class Detector final : private AppliedListener {
   // The waits of a group that is led here, in the order in which they are looked at.
   struct Watched {
     Ticket seen = {};
+    uint64_t news = 0;  // State::news(), as of the last poll
     std::deque<std::pair<Instant, Ticket>> young;
-    std::deque<std::pair<Instant, Ticket>> old;   // they were in a search already
-    std::vector<Ticket> again;                    // ... which came to nothing certain
+    std::deque<std::pair<Instant, Ticket>> old;  // they were in a search already
+    std::vector<Ticket> again;                   // ... which came to nothing certain
   };
   struct Begun {
     GroupId group = {};
@@ -89,11 +93,11 @@ class Detector final : private AppliedListener {
     uint64_t number = 0;
     Instant give_up = {};
     Pass pass = Pass::kAsk;
-    std::vector<Begun> origins;             // the waits that it began with
+    std::vector<Begun> origins;  // the waits that it began with
     std::set<std::string> asked;
     Knot first;
     Knot second;
-    size_t answers_left = 0;                 // of the round at hand
+    size_t answers_left = 0;  // of the round at hand
     bool failed = false;
   };
 

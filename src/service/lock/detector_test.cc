@@ -37,11 +37,11 @@ class Groups final : public Proposer, public AnswerSink {
   void query(const service::Query& query, Done done) override {
     ++queries;
     if (holds_queries) {
-      held.push_back([this, copy = query, body = std::string(query.body),
-                      done = std::move(done)]() mutable {
-        copy.body = body;
-        answer(copy, std::move(done));
-      });
+      held.push_back(
+          [this, copy = query, body = std::string(query.body), done = std::move(done)]() mutable {
+            copy.body = body;
+            answer(copy, std::move(done));
+          });
       return;
     }
     answer(query, std::move(done));
@@ -98,9 +98,7 @@ class Groups final : public Proposer, public AnswerSink {
 
 class DetectorTest : public ::testing::Test {
  protected:
-  static OwnerRef who(uint32_t domain, std::string_view owner) {
-    return {DomainId(domain), owner};
-  }
+  static OwnerRef who(uint32_t domain, std::string_view owner) { return {DomainId(domain), owner}; }
   Answer acquire(uint32_t domain, std::string_view owner, Acquire::Item item) {
     const Duration lease = Duration::seconds(60);
     return groups.apply(DomainId(domain), Acquire{who(domain, owner), {item}, lease, lease});
@@ -248,7 +246,7 @@ TEST_F(DetectorTest, permits_count) {
   (void)acquire(1, "c", permits(1));
   pass({});
   pass(Duration::millis(20));
-  EXPECT_EQ(wait_of(1, "c"), "waiting");   // `free` may give its own back
+  EXPECT_EQ(wait_of(1, "c"), "waiting");  // `free` may give its own back
   (void)acquire(2, "b", "y");
   (void)acquire(2, "free", "y");
   pass({});
@@ -256,7 +254,7 @@ TEST_F(DetectorTest, permits_count) {
   EXPECT_EQ(wait_of(2, "b"),
             "deadlock: b waits for y (domain 2) of a, a waits for y (domain 2) of c, "
             "c waits for s (domain 1) of b");
-  EXPECT_EQ(wait_of(2, "free"), "waiting");   // one permit is enough
+  EXPECT_EQ(wait_of(2, "free"), "waiting");  // one permit is enough
 }
 
 TEST_F(DetectorTest, a_cycle_that_is_gone_when_it_is_read_again_is_none) {
@@ -279,6 +277,36 @@ TEST_F(DetectorTest, a_cycle_that_is_gone_when_it_is_read_again_is_none) {
   EXPECT_EQ(detector.counts().unconfirmed, 1u);
 }
 
+// Seed 810084 of the plan lock_deadlocks. The search reads that a stands behind w, then w ends, and
+// nobody has seen that a stands behind b now.
+TEST_F(DetectorTest, a_wait_in_the_middle_that_ends_while_it_is_read_hides_no_cycle_for_long) {
+  (void)acquire(1, "a", "x");
+  (void)acquire(2, "b", "y");
+  (void)acquire(2, "w", "y");
+  (void)acquire(2, "a", "y");
+  pass({});
+  pass(Duration::millis(20));
+  groups.holds_queries = true;
+  (void)acquire(1, "b", "x");
+  pass({});
+  pass(Duration::millis(20));
+  ASSERT_EQ(groups.held.size(), 3u) << "all groups are asked for a";
+  for (size_t n = 0; n < 3; ++n) {
+    UniqueFunction<void()> next = std::move(groups.held.front());
+    groups.held.erase(groups.held.begin());
+    next();
+  }
+  (void)groups.apply(DomainId(2), Cancel{who(2, "w"), {}});
+  groups.holds_queries = false;
+  answer_all();
+  pass(Duration::millis(5));
+  EXPECT_EQ(detector.counts().found, 0u);
+  pass(Duration::millis(40));
+  EXPECT_EQ(detector.counts().found, 1u);
+  EXPECT_EQ(wait_of(1, "b"),
+            "deadlock: a waits for y (domain 2) of b, b waits for x (domain 1) of a");
+}
+
 TEST_F(DetectorTest, a_search_that_gets_no_answer_is_given_up_and_another_follows) {
   groups.weather = Status(Code::kUnavailable, "no leader");
   tie();
@@ -298,7 +326,7 @@ TEST_F(DetectorTest, a_search_that_gets_no_answer_is_given_up_and_another_follow
   pass(Duration::seconds(1));
   EXPECT_EQ(detector.counts().given_up, 2u);
   groups.holds_queries = false;
-  answer_all();   // late, and heard by nobody
+  answer_all();  // late, and heard by nobody
 }
 
 TEST_F(DetectorTest, is_not_busy_when_nobody_waits) {
