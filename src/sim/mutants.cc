@@ -78,7 +78,7 @@ constexpr MutantRow kTable[] = {
     {"lock_release_for_anybody", "locks", 40, "a release does not ask who holds the lock"},
     {"lock_deadlocks_are_let_be", "lock_deadlocks", 20, "a wait that closes a cycle is let in"},
     {"lock_cycles_unsought", "lock_deadlocks", 20, "nobody looks for cycles through groups"},
-    {"lock_cycles_unconfirmed", "lock_phantoms", 60, "a cycle is not read a second time"},
+    {"lock_cycles_unconfirmed", "lock_phantoms", 120, "a cycle is not read a second time"},
     {"lost_call_is_called_failed", "crashes", 60, "a broken link passes for a command not done"},
 };
 
