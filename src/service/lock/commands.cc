@@ -143,7 +143,7 @@ static void write_fields(Writer& writer, const ExpireDue& expire) {
 static void read_fields(Reader& reader, ExpireDue& expire) {
   expire.through = reader.stamp();
   expire.limit = reader.varint();
-  read_list(reader, limits::kExpireItemsMax, expire.heard);
+  read_list(reader, limits::kLockOwnersMax, expire.heard);
 }
 
 static void write_fields(Writer& writer, const Resolve& resolve) {

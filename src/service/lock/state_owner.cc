@@ -111,14 +111,22 @@ std::string State::due_command(Stamp now) const {
 }
 
 // Owners that were heard are let be, without an entry, until so many are past their ends that the
-// walk over them would take its time: then one command moves the ends of all of them.
+// walk over them would take its time: then one command moves the ends of those that it has seen. It
+// goes no further than these: whom it does not name it would end.
 DueStep State::due_step(Stamp now, const Heard& heard) const {
   constexpr size_t kHeardPerStep = 64;
   ExpireDue command{.through = now, .limit = limits::kExpireItemsMax};
   Duration pause = Duration::seconds(3'600);
   bool is_due = false;
+  bool is_enough = false;
   size_t seen = 0;
-  const Stamp next = due_.walk(now, [&](Stamp, std::string_view item) {
+  Stamp last;
+  const Stamp next = due_.walk(now, [&](Stamp end, std::string_view item) {
+    if (is_enough && end != last) {
+      command.through = last;
+      return false;
+    }
+    last = end;
     const Owner& owner = owner_of_due(item);
     if (static_cast<DueKind>(item.front()) == DueKind::kWait) {
       is_due = true;
@@ -132,7 +140,8 @@ DueStep State::due_step(Stamp now, const Heard& heard) const {
         is_due = true;
       }
     }
-    return ++seen < limits::kExpireItemsMax && command.heard.size() < kHeardPerStep;
+    is_enough = ++seen >= limits::kExpireItemsMax || command.heard.size() >= kHeardPerStep;
+    return true;
   });
   if (is_due || command.heard.size() >= kHeardPerStep) {
     std::string bytes;

@@ -116,7 +116,7 @@ Status check(const ExpireDue& expire) {
   for (const ExpireDue::Alive& alive : expire.heard) {
     RETURN_IF_ERROR(check_owner(alive.who));
   }
-  return expire.heard.size() <= limits::kExpireItemsMax
+  return expire.heard.size() <= limits::kLockOwnersMax
              ? Status::success()
              : Status(Code::kTooLarge, "too many owners are named");
 }
