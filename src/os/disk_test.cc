@@ -329,6 +329,34 @@ TEST_P(DiskTest, no_path_leaves_the_root) {
   }
 }
 
+TEST_P(DiskTest, zeros_are_written_beside_the_loop_and_answered_from_it) {
+  const std::unique_ptr<env::File> file = open_file("ahead");
+  ASSERT_TRUE(file->write_now(0, std::string(20'000, 'x')).ok());
+  int done = 0;
+  const auto count = [&done](Status status) {
+    EXPECT_TRUE(status.ok()) << status.to_string();
+    ++done;
+  };
+  file->zero(0, env::File::kBlockBytes, Sync::kNone, count);
+  file->zero(8192, 100, Sync::kData, count);  // less than a block: through the cache
+  EXPECT_EQ(done, 0) << "never inside the call";
+  turn_until([&] { return done == 2; });
+  std::string expected(20'000, 'x');
+  expected.replace(0, 4096, 4096, '\0');
+  expected.replace(8192, 100, 100, '\0');
+  EXPECT_EQ(content(*file), expected);
+}
+
+TEST_P(DiskTest, zeros_of_a_file_that_is_closed_are_answered_to_nobody) {
+  std::unique_ptr<env::File> file = open_file("ahead");
+  bool heard = false;
+  file->zero(0, env::File::kBlockBytes, Sync::kData, [&heard](Status) { heard = true; });
+  file.reset();
+  disk_.reset();  // waits for the thread
+  loop_.turn();
+  EXPECT_FALSE(heard);
+}
+
 TEST_P(DiskTest, a_long_run_of_small_syncs_comes_to_its_end_and_to_the_right_bytes) {
   const std::unique_ptr<env::File> file = open_file("log");
   const std::string block(512, 'b');
