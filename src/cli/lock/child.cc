@@ -104,7 +104,8 @@ void Child::attend() const {
   siginfo_t info;
   const int number = sigtimedwait(&watched_, &info, &pause);
   // What a terminal sends goes to the command too, by itself; twice would be a second one.
-  if (number > 0 && number != SIGCHLD && info.si_code != SI_KERNEL) {
+  // Once the command has ended its number may be another's.
+  if (number > 0 && number != SIGCHLD && info.si_code != SI_KERNEL && !ended_) {
     kill(pid_, number);
   }
 }
