@@ -6,6 +6,7 @@
 
 #include "wal/log_fixture_test.h"
 #include "wal/scan.h"
+#include "wal/segments.h"
 
 namespace quorate::wal {
 namespace {
@@ -489,6 +490,66 @@ TEST(wal_crash, a_missing_segment_is_noticed) {
   EXPECT_TRUE(log.groups_unknown);
   EXPECT_EQ(log.groups[0].last, Index(40));
   EXPECT_FALSE(log.groups[0].holes.empty());
+}
+
+// A log that has given up its first segments. Group 2 has written nothing since: its entry and its
+// bounds stand at the head of the oldest segment that is left, or were said anew in later ones.
+struct Freed : LogFixture {
+  Freed() {
+    options.segment_bytes = 4096;
+    options.rewrite_after_segments = 4;
+    restart();
+    append(2, 1, {"old"});
+    for (uint64_t i = 1; i <= 200; ++i) {
+      append(1, i, {std::string(500, 'x')});
+      EXPECT_TRUE(flush().ok());
+      wal->compact(GroupId(1), Index(i), Term(1));
+    }
+    mark();
+    crash(Crash::kLose);
+  }
+  std::string oldest() const { return disk.image().begin()->first; }
+};
+
+TEST(wal_crash, what_the_log_began_with_is_missed_when_it_cannot_be_read) {
+  bool hit = false;
+  for (size_t sectors = 1; sectors <= 8; ++sectors) {
+    SCOPED_TRACE(sectors);
+    Freed log;
+    ASSERT_NE(log.oldest(), "wal/" + segment_name(1));
+    std::string& bytes = log.disk.node(log.oldest()).bytes;
+    std::fill_n(bytes.begin(), std::min(bytes.size(), 512 * sectors), '\0');
+    log.disk.node(log.oldest()).durable = bytes;
+    log.open();
+    ASSERT_TRUE(log.opened.ok());
+    EXPECT_TRUE(log.groups_unknown || log.group(2) != nullptr) << log.notes;
+    const RecoveredGroup* group = log.group(2);
+    const bool whole = group != nullptr && log.contents(2) == "1:old";
+    hit = hit || !whole;
+    EXPECT_TRUE(whole || group == nullptr || group->tail_suspect) << log.contents(2);
+  }
+  EXPECT_TRUE(hit) << "the damage never reached the group";
+}
+
+TEST(wal_crash, the_oldest_segment_is_noticed_when_it_is_missing) {
+  Freed log;
+  auto image = log.disk.image();
+  image.erase(image.begin());
+  log.disk.restore(image);
+  log.open();
+  ASSERT_TRUE(log.opened.ok());
+  EXPECT_TRUE(log.groups_unknown);
+  EXPECT_NE(log.notes.find("cannot be read"), std::string::npos) << log.notes;
+}
+
+TEST(wal_crash, a_log_that_gave_up_segments_is_read_without_a_doubt) {
+  Freed log;
+  log.open();
+  ASSERT_TRUE(log.opened.ok());
+  EXPECT_FALSE(log.groups_unknown);
+  EXPECT_EQ(log.notes, "");
+  EXPECT_EQ(log.contents(2), "1:old");
+  EXPECT_FALSE(log.group(2)->tail_suspect);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 // flush an empty batch is written whose header says that the one before was durable; without it,
 // rot in the last batch could not be told from a torn write.
 #include <algorithm>
+#include <limits>
 
 #include "base/assert.h"
 #include "base/mutant.h"
@@ -106,6 +107,7 @@ Result<std::vector<std::string_view>> Log::launch() {
   header.segment = segment.number;
   header.oldest = flying_->oldest;
   header.ahead = segment.ahead;
+  header.depth = depth(*flying_);
   auto pieces = flying_->batch.seal(header);
   segment.places.push_back(
       {static_cast<uint32_t>(segment.end), header.directory_bytes, header.payload_bytes});
@@ -122,6 +124,16 @@ Result<std::vector<std::string_view>> Log::launch() {
   last_write_ = clock_.now();
   stats_.bytes += bytes;
   return pieces;
+}
+
+// The number of batches from the oldest that is needed to this one, as its header says it.
+uint32_t Log::depth(const OpenBatch& batch) {
+  size_t i = 0;
+  while (segments_.at(i).number < batch.oldest) {
+    ++i;
+  }
+  const uint64_t needed = batch.batch.number() - segments_.at(i).first_batch + 1;
+  return needed <= std::numeric_limits<uint32_t>::max() ? static_cast<uint32_t>(needed) : 0;
 }
 
 // A segment with room for this many bytes. A batch longer than a segment gets one of its own size.

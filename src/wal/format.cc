@@ -133,7 +133,7 @@ std::string encode_header(const BatchHeader& header, Edge edge) {
   out.u32(header.directory_bytes);
   out.u32(header.payload_bytes);
   out.u32(header.items);
-  out.u32(0);
+  out.u32(header.depth);
   ASSERT(bytes.size() == kHeaderBytes);
   const uint32_t crc = crc32c(std::string_view(bytes).substr(8));
   std::memcpy(bytes.data() + 4, &crc, sizeof(crc));
@@ -159,7 +159,9 @@ std::optional<BatchHeader> decode_header(std::string_view bytes, Edge edge) {
   header.directory_bytes = in.u32();
   header.payload_bytes = in.u32();
   header.items = in.u32();
-  if (header.number == 0 || header.segment == 0 || header.durable >= header.number) {
+  header.depth = in.u32();
+  if (header.number == 0 || header.segment == 0 || header.durable >= header.number ||
+      header.depth > header.number) {
     return std::nullopt;
   }
   return header;

@@ -47,7 +47,10 @@ struct BatchHeader {
   uint32_t directory_bytes = 0;
   uint32_t payload_bytes = 0;
   uint32_t items = 0;
+  uint32_t depth = 0;  // how many batches, this one among them, are needed; 0: it does not say
 
+  // The first batch of the oldest segment that is needed, or 0.
+  [[nodiscard]] uint64_t needed_from() const { return depth == 0 ? 0 : number - depth + 1; }
   [[nodiscard]] uint64_t total_bytes() const {
     return 2 * (kHeaderBytes + uint64_t{directory_bytes}) + payload_bytes;
   }

@@ -99,6 +99,7 @@ class Log final : public Wal {
   [[nodiscard]] Status make_place(uint64_t bytes);
   void take_open_batch();
   [[nodiscard]] Result<std::vector<std::string_view>> launch();
+  [[nodiscard]] uint32_t depth(const OpenBatch& batch);
   void on_written(Status status, bool synced);
   void finish_waiting();
   void fail(Status status);

@@ -102,27 +102,30 @@ Result<SegmentBytes*> Recovery::load(size_t i) {
 }
 
 // From the newest segment backwards until one holds a batch that is known durable: the headers of
-// older ones can know nothing newer.
+// older ones can know nothing newer. Only which segments are needed was perhaps known better before
+// a crash, when that was not durable yet, than after it; so where one is missing, all are asked.
 Status Recovery::find_evidence() {
   for (size_t i = files_.size(); i > 0; --i) {
     const auto bytes = load(i - 1);
     RETURN_IF_ERROR(bytes);
-    std::vector<std::pair<uint64_t, uint32_t>> oldest;
+    std::vector<BatchHeader> oldest;  // the first header that names each
     uint64_t at = 0;
     while (const auto found = next_batch(**bytes, out_.log, at)) {
       out_.log = found->header.log;
       durable_ = std::max(durable_, found->header.durable);
-      if (oldest.empty() || oldest.back().second != found->header.oldest) {
-        oldest.emplace_back(found->header.number, found->header.oldest);
+      if (oldest.empty() || oldest.back().oldest != found->header.oldest) {
+        oldest.push_back(found->header);
       }
       at = found->end();
     }
-    for (const auto& [number, segment] : oldest) {
-      if (number <= durable_) {
-        out_.oldest = std::max(out_.oldest, segment);
+    for (const BatchHeader& header : oldest) {
+      if (header.number <= durable_ && header.oldest >= out_.oldest) {
+        out_.oldest = header.oldest;
+        out_.needed_from = header.needed_from();
       }
     }
-    if (!oldest.empty() && oldest.front().first <= durable_) {
+    const bool missing = files_.front().number > out_.oldest;
+    if (!oldest.empty() && oldest.front().number <= durable_ && !missing) {
       break;
     }
   }
@@ -150,9 +153,9 @@ void Recovery::drop_freed() {
     out_.garbage.push_back(files_.front().name);
     files_.erase(files_.begin());
   }
-  if (!files_.empty() && files_.front().number > out_.oldest) {
+  // Where headers say which batch the log begins with, its loss is noticed like any other's.
+  if (!files_.empty() && files_.front().number > out_.oldest && out_.needed_from == 0) {
     note("segment " + std::to_string(out_.oldest) + " is missing");
-    replay_.lose_batches(expected_);
     out_.groups_unknown = true;
   }
 }
@@ -185,6 +188,9 @@ Status Recovery::replay_segment(size_t i) {
   if (expected_ == 0) {
     const auto first = next_batch(loaded_, out_.log, 0);
     expected_ = first ? first->header.number : next_first;
+    if (out_.needed_from != 0) {
+      expected_ = std::min(expected_, out_.needed_from);
+    }
     replay_.begin(expected_ == kUnknown ? 1 : expected_);
   }
   Segment segment;

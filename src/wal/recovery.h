@@ -46,6 +46,7 @@ struct Recovered {
   uint64_t durable = 0;  // what the evidence says; the rest up to next_batch is to be synced
   uint32_t next_segment = 1;
   uint32_t oldest = 1;
+  uint64_t needed_from = 0;  // the first batch of that segment; 0: no header says
   std::vector<Segment> segments;
   std::vector<std::string> garbage;  // files to remove: freed long ago, or beyond the end
   std::vector<std::string> spares;

@@ -136,7 +136,8 @@ class SegmentDump {
         .number("bytes", header.total_bytes())
         .number("items", header.items)
         .number("durable", header.durable)
-        .number("oldest_segment", header.oldest);
+        .number("oldest_segment", header.oldest)
+        .number("oldest_batch", header.needed_from());
     if (found.head_damaged) {
       damaged(out, "its first header");
     }
