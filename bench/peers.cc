@@ -25,6 +25,12 @@ namespace {
 
 constexpr int kReadyTries = 200;
 constexpr auto kReadyPause = std::chrono::milliseconds(100);
+// Leaders move to where they are preferred once they have led for three seconds, one of a node each
+// third of a second. A client that asked before that would be at a node that forwards.
+constexpr auto kBalanceBegins = std::chrono::milliseconds(3'500);
+constexpr auto kLookPause = std::chrono::milliseconds(250);
+constexpr int kLooksAlike = 5;
+constexpr int kLooksMax = 60;
 // Keys of the load: enough that none is hot, few enough that they fit any cache.
 constexpr const char* kKeys = "100000";
 
@@ -212,8 +218,22 @@ QuorateStore::QuorateStore(const std::string& directory, uint16_t port, uint32_t
     programs_.push_back(program(n));
   }
   wait_until_ready("quorate server");
-  // Leaders move to where they are preferred within the first seconds.
-  std::this_thread::sleep_for(std::chrono::seconds(nodes > 1 ? 4 : 1));
+  settle();
+}
+
+void QuorateStore::settle() const {
+  if (nodes_ == 1) {
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    return;
+  }
+  std::this_thread::sleep_for(kBalanceBegins);
+  std::vector<uint16_t> leaders = ports_by_slot();
+  for (int same = 0, looks = 0; same < kLooksAlike && looks < kLooksMax; ++looks) {
+    std::this_thread::sleep_for(kLookPause);
+    std::vector<uint16_t> now = ports_by_slot();
+    same = now == leaders ? same + 1 : 0;
+    leaders = std::move(now);
+  }
 }
 
 std::unique_ptr<Program> QuorateStore::program(uint32_t node) const {
@@ -237,7 +257,7 @@ std::unique_ptr<Program> QuorateStore::program(uint32_t node) const {
 void QuorateStore::start_node(uint16_t port) {
   const auto at = static_cast<size_t>(port - port_);
   programs_[at] = program(static_cast<uint32_t>(at + 1));
-  std::this_thread::sleep_for(std::chrono::seconds(4));
+  settle();
 }
 
 std::vector<uint16_t> QuorateStore::ports_by_slot() const {

@@ -76,11 +76,13 @@ class QuorateStore final : public Store {
   [[nodiscard]] uint16_t leader_of(const std::string& key) const;
   // The node that serves Redis clients there.
   void kill_node(uint16_t port) { programs_[static_cast<size_t>(port - port_)].reset(); }
-  // Again, until the cluster has had time to settle with it.
+  // Again, until the cluster has settled with it.
   void start_node(uint16_t port);
 
  private:
   [[nodiscard]] std::unique_ptr<Program> program(uint32_t node) const;
+  // Waits until the leaders are where they stay.
+  void settle() const;
 
   const std::string directory_;
   const uint16_t base_;
