@@ -18,6 +18,8 @@ inline constexpr size_t kRequestBytesMax = 16 * 1024 * 1024;
 inline constexpr size_t kBatchItemsMax = 10'000;
 // Sockets per node; beyond it new connections are refused with an error, not left hanging.
 inline constexpr size_t kConnectionsMax = 20'000;
+// Of them, how many are looked at for their time-outs in one go: a twentieth of a millisecond.
+inline constexpr size_t kConnectionsSweptAtOnce = 64;
 
 // The greatest entry payload: a request and the node's own header.
 inline constexpr size_t kEntryBytesMax = kRequestBytesMax + 64 * 1024;

@@ -21,18 +21,17 @@ std::string http_date(Stamp wall) {
 }
 
 std::string name_of(const Router::Route* route) {
-  return route == nullptr
-             ? "none"
-             : std::string(http::name_of(route->text.method)) + " " +
-                   std::string(route->text.pattern);
+  return route == nullptr ? "none"
+                          : std::string(http::name_of(route->text.method)) + " " +
+                                std::string(route->text.pattern);
 }
 
 // A quarter of the shortest time-out, so that none is late by more than that.
-std::chrono::nanoseconds sweep_interval(const ServerOptions& options) {
-  const Duration shortest = std::min({options.idle_timeout, options.header_timeout,
-                                      options.body_timeout, options.write_timeout,
-                                      options.stream_ping, Duration::seconds(4)});
-  return std::chrono::nanoseconds(std::max<int64_t>(shortest.nanos() / 4, 1'000'000));
+Duration sweep_interval(const ServerOptions& options) {
+  const Duration shortest =
+      std::min({options.idle_timeout, options.header_timeout, options.body_timeout,
+                options.write_timeout, options.stream_ping, Duration::seconds(4)});
+  return std::max(shortest / 4, Duration::millis(1));
 }
 
 }  // namespace
@@ -76,20 +75,21 @@ void Server::Shared::finish_drain_if_empty() {
 }
 
 void Server::Shared::start_sweeping() {
-  sweeper.expires_after(sweep_interval(options));
+  const Duration pause = sweep.pause(sweep_interval(options), connections.size());
+  sweeper.expires_after(std::chrono::nanoseconds(pause.nanos()));
   sweeper.async_wait([self = weak_from_this()](const IoError& error) {
     const std::shared_ptr<Shared> shared = self.lock();
     if (!error && shared && !shared->stopped) {
-      shared->sweep();
+      shared->sweep_some();
       shared->start_sweeping();
     }
   });
 }
 
-void Server::Shared::sweep() {
+void Server::Shared::sweep_some() {
   date = http_date(clock.wall());
   const Instant now = clock.now();
-  for (const std::shared_ptr<Connection>& connection : all()) {
+  for (const std::shared_ptr<Connection>& connection : sweep.next(connections)) {
     connection->on_sweep(now);
   }
 }
@@ -111,9 +111,9 @@ void Server::Shared::count(const Router::Route* route, int status, Duration took
   RouteMetrics& row = by_route[route];
   const auto hundreds = static_cast<size_t>(std::clamp(status / 100, 1, 5));
   if (row.by_class[hundreds] == nullptr) {
-    row.by_class[hundreds] = &metrics->counter(
-        "quorate_http_requests_total", "HTTP requests answered.",
-        {{"route", name_of(route)}, {"status", std::to_string(hundreds) + "xx"}});
+    row.by_class[hundreds] =
+        &metrics->counter("quorate_http_requests_total", "HTTP requests answered.",
+                          {{"route", name_of(route)}, {"status", std::to_string(hundreds) + "xx"}});
   }
   if (row.seconds == nullptr) {
     row.seconds = &metrics->histogram("quorate_http_request_seconds",

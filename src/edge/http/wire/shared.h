@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Shared: what all connections of one Server have in common. Internal to the folder.
 //
-// One timer sweeps all connections for time-outs, so that a request costs no timer of its own; a
-// time-out may therefore come one sweep late.
+// One timer sweeps the connections for time-outs, a few at a time, so that a request costs no timer
+// of its own; a time-out may therefore come one round of the sweep late.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -12,13 +12,14 @@
 #include <vector>
 
 #include "edge/http/wire/server.h"
+#include "edge/sweep.h"
 
 namespace quorate::edge::http {
 
 class Connection;
 
 struct RouteMetrics {
-  Counter* by_class[6] = {};   // of status 1xx..5xx; index is the hundreds
+  Counter* by_class[6] = {};  // of status 1xx..5xx; index is the hundreds
   Histogram* seconds = nullptr;
 };
 
@@ -28,7 +29,7 @@ struct Server::Shared : std::enable_shared_from_this<Server::Shared> {
 
   void accept(std::unique_ptr<Stream> stream);
   void start_sweeping();
-  void sweep();
+  void sweep_some();
   // After this the connection lives only as long as a read or write of it is under way.
   void forget(Connection* connection);
   [[nodiscard]] std::vector<std::shared_ptr<Connection>> all() const;
@@ -42,11 +43,12 @@ struct Server::Shared : std::enable_shared_from_this<Server::Shared> {
   const ServerOptions options;
   Metrics* const metrics;
   boost::asio::steady_timer sweeper;
-  std::unordered_map<Connection*, std::shared_ptr<Connection>> connections;
+  Sweep<Connection*, Connection> sweep;
+  decltype(sweep)::Connections connections;
   std::unordered_map<const Router::Route*, RouteMetrics> by_route;
   Gauge* open = nullptr;
   Counter* refused = nullptr;
-  std::string date;              // of the Date header, made once per sweep
+  std::string date;  // of the Date header, made anew by the sweep
   bool draining = false;
   bool stopped = false;
   UniqueFunction<void()> drained;

@@ -13,13 +13,13 @@ namespace quorate::edge::resp {
 namespace {
 
 // A quarter of the shortest time-out, so that none is late by more than that.
-std::chrono::nanoseconds sweep_interval(const ServerOptions& options) {
+Duration sweep_interval(const ServerOptions& options) {
   Duration shortest =
       std::min({options.request_timeout, options.write_timeout, Duration::seconds(4)});
   if (options.idle_timeout > Duration()) {
     shortest = std::min(shortest, options.idle_timeout);
   }
-  return std::chrono::nanoseconds(std::max<int64_t>(shortest.nanos() / 4, 1'000'000));
+  return std::max(shortest / 4, Duration::millis(1));
 }
 
 }  // namespace
@@ -84,12 +84,14 @@ void Server::Shared::finish_drain_if_empty() {
 }
 
 void Server::Shared::start_sweeping() {
-  sweeper.expires_after(sweep_interval(options));
+  const Duration pause = sweep.pause(sweep_interval(options), connections.size());
+  sweeper.expires_after(std::chrono::nanoseconds(pause.nanos()));
   sweeper.async_wait([self = weak_from_this()](const IoError& error) {
     const std::shared_ptr<Shared> shared = self.lock();
     if (!error && shared && !shared->stopped) {
       const Instant now = shared->clock.now();
-      for (const std::shared_ptr<Connection>& connection : shared->all()) {
+      for (const std::shared_ptr<Connection>& connection :
+           shared->sweep.next(shared->connections)) {
         connection->on_sweep(now);
       }
       shared->start_sweeping();

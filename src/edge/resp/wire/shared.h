@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Shared: what all connections of one Server have in common. Internal to the folder.
 //
-// One timer sweeps all connections for time-outs, so that a command costs no timer of its own; a
-// time-out may therefore come one sweep late.
+// One timer sweeps the connections for time-outs, a few at a time, so that a command costs no timer
+// of its own; a time-out may therefore come one round of the sweep late.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
-#include <map>
 #include <memory>
 #include <vector>
 
 #include "edge/resp/wire/server.h"
+#include "edge/sweep.h"
 
 namespace quorate::edge::resp {
 
@@ -35,7 +35,8 @@ struct Server::Shared : std::enable_shared_from_this<Server::Shared> {
   ServerOptions options;
   SessionMaker make_session;
   boost::asio::steady_timer sweeper;
-  std::map<uint64_t, std::shared_ptr<Connection>> connections;  // by their number
+  Sweep<uint64_t, Connection> sweep;
+  decltype(sweep)::Connections connections;  // by their number
   std::vector<std::shared_ptr<Connection>> woken;
   std::vector<std::shared_ptr<Connection>> running;  // kept for its capacity
   Instant woken_at;
