@@ -2,12 +2,15 @@
 """Nodes that run but do not hear each other. Clients can reach all of them all the time, so a node
 that is cut off is asked too, and must not answer with what it cannot know.
 """
+import pathlib
+import subprocess
+import sys
 import time
 
 import pytest
 
 from client import Lost
-from cluster import Cluster
+from cluster import BINARY, Cluster
 from load import Load
 from network import Network
 
@@ -144,3 +147,65 @@ def test_a_partition_and_a_kill_at_once(cluster, network):
         load.wait_acknowledged(20)
     cluster.wait_healthy()
     load.verify()
+
+
+# Says who it is and when it is there, again and again; TERM ends it as it does anyone.
+GUARDED = r"""
+import os, sys, time
+token = os.environ["QUORATE_LOCK_TOKEN"]
+end = time.monotonic() + float(sys.argv[2])
+with open(sys.argv[1], "a", buffering=1) as seen:
+    while time.monotonic() < end:
+        seen.write(f"{token} {time.monotonic()}\n")
+        time.sleep(0.005)
+"""
+
+
+def guarded(node, seen, lasts):
+    """`quorate lock` on the machine of this node, which knows no other."""
+    command = ["ip", "netns", "exec", node.namespace, BINARY, "lock", "cut", "--lease", "3s",
+               "--grace", "500ms", "--wait", "60s", "--node", f"127.0.0.1:{node.http}", "--",
+               sys.executable, "-c", GUARDED, str(seen), str(lasts)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def stamps_of(seen):
+    """When each token was used, in the order of the tokens."""
+    times = {}
+    for line in seen.read_text().splitlines():
+        token, at = line.split()
+        times.setdefault(int(token), []).append(float(at))
+    return [times[token] for token in sorted(times)]
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_who_holds_a_lock_and_is_cut_off_has_stopped_before_another_begins(cluster, network, leads,
+                                                                          tmp_path):
+    """The machine of the holder, with the only node that it knows, is cut off from the others."""
+    seen = pathlib.Path(tmp_path) / "seen"
+    client = cluster.nodes[1].client(10)
+    group = int(client.insist("GET", "/v1/locks:stats").headers["Quorate-Group"])
+    client.close()
+    leader = cluster.leader(group)
+    cut = leader if leads else next(n for n in cluster.nodes.values() if n is not leader)
+    other = cluster.nodes[others(cut)[0]]
+    first = guarded(cut, seen, 120)
+    second = None
+    try:
+        cluster.wait(lambda: "" if seen.exists() and seen.read_text() else "nobody has the lock")
+        time.sleep(1)
+        network.isolate(cut.number)
+        second = guarded(other, seen, 1)
+        said, _ = first.communicate(timeout=60)
+        assert first.returncode == 5 and "lost" in said, (first.returncode, said)
+        said, _ = second.communicate(timeout=90)
+        assert second.returncode == 0, (second.returncode, said)
+    finally:
+        for process in (first, second):
+            if process is not None and process.poll() is None:
+                process.kill()
+    before, after = stamps_of(seen)
+    assert before[-1] < after[0], f"two held it for {before[-1] - after[0]:.3f} s"
+    assert after[0] - before[-1] < 20, "the lock was held by nobody for long"
+    network.heal()
+    cluster.wait_healthy()
