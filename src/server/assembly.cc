@@ -44,7 +44,7 @@ wal::SyncPolicy sync_policy(const std::string& word) {
 
 // Where others are to connect: as configured, or where this node listens.
 std::string advertised(const std::optional<Address>& told, const Address& listen, uint16_t port) {
-  return told ? told->text() : listen.host + ":" + std::to_string(port);
+  return told ? told->text() : Address{listen.host, port}.text();
 }
 
 // What the listeners for clients show and ask for.
@@ -159,7 +159,7 @@ Status Assembly::open_node() {
       NodeAdmin::Parts{config_, clock_, *loop_, *net_, *node_, *placement_, *locks_, metrics_});
   log_.info("open", {{"node", config_.node},
                      {"data", config_.data},
-                     {"raft", config_.raft_listen.host + ":" + std::to_string(net_->port())},
+                     {"raft", Address{config_.raft_listen.host, net_->port()}.text()},
                      {"groups", node_->groups()},
                      {"replicas", node_->group_ids().size()},
                      {"took_ms", (clock_.now() - begun).millis()}});
@@ -213,7 +213,7 @@ Status Assembly::open_http() {
   RETURN_IF_ERROR(port);
   http_port_ = *port;
   log_.info("listen", {{"protocol", config_.tls() ? "https" : "http"},
-                       {"address", config_.http_listen.host + ":" + std::to_string(http_port_)}});
+                       {"address", Address{config_.http_listen.host, http_port_}.text()}});
   return Status::success();
 }
 

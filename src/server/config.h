@@ -27,7 +27,11 @@ enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError };
 struct Address {
   std::string host;
   uint16_t port = 0;
-  [[nodiscard]] std::string text() const { return host + ":" + std::to_string(port); }
+  // As parse_address() reads it: a host with colons, one of IPv6, stands in brackets.
+  [[nodiscard]] std::string text() const {
+    const bool is_bare = host.find(':') == std::string::npos;
+    return (is_bare ? host : "[" + host + "]") + ":" + std::to_string(port);
+  }
   bool operator==(const Address&) const = default;
 };
 

@@ -29,6 +29,15 @@ TEST(config, defaults_are_those_of_the_table) {
   EXPECT_TRUE(config->cluster_nodes.empty());
 }
 
+TEST(config, an_address_of_ipv6_reads_as_it_is_written) {
+  for (const std::string text : {"[::1]:8001", "[fe80::1%eth0]:1", "10.0.0.1:9001", "db:0"}) {
+    const Result<Address> address = parse_address(text);
+    ASSERT_TRUE(address.ok()) << text;
+    EXPECT_EQ(address->text(), text);
+  }
+  EXPECT_EQ(parse_address("[::1]:8001")->host, "::1");
+}
+
 TEST(config, a_file_with_everything_in_it_is_read) {
   const Result<Config> config = load(R"(# three nodes
 node = 2
