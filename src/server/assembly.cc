@@ -247,7 +247,7 @@ Status Assembly::open_resp() {
   RETURN_IF_ERROR(port);
   resp_port_ = *port;
   log_.info("listen", {{"protocol", listen.tls.enabled() ? "resps" : "resp"},
-                       {"address", listen.address + ":" + std::to_string(resp_port_)}});
+                       {"address", Address{listen.address, resp_port_}.text()}});
   return Status::success();
 }
 
