@@ -26,5 +26,11 @@ TEST(table, columns_are_as_wide_as_their_widest_cell) {
   EXPECT_EQ(table({}), "");
 }
 
+TEST(table, no_cell_speaks_to_the_terminal) {
+  EXPECT_EQ(shown("a\tb\x1b[31m\x7f"), "a\\x09b\\x1b[31m\\x7f");
+  EXPECT_EQ(shown("na\xc3\xafve"), "na\xc3\xafve");
+  EXPECT_EQ(table({{"\n", "b"}, {"cccccc", "d"}}), "\\x0a    b\ncccccc  d\n");
+}
+
 }  // namespace
 }  // namespace quorate::cli

@@ -30,6 +30,13 @@ std::string line_of(const json::object& index) {
   return line + (conflict.empty() ? "" : "; not unique at " + conflict) + "\n";
 }
 
+// "ok", or what else there is to say of a command that found nothing to do.
+std::string done_or(const json::object& answer, std::string_view otherwise) {
+  const json::value* const changed = answer.if_contains("changed");
+  const bool idle = changed != nullptr && changed->is_bool() && !changed->get_bool();
+  return idle ? std::string(otherwise) + "\n" : "ok\n";
+}
+
 }  // namespace
 
 Exit kv_create_index(Session& session) {
@@ -41,16 +48,17 @@ Exit kv_create_index(Session& session) {
               session.write({.method = "POST",
                              .target = target_of(session, "/v1/kv:create_index").text(),
                              .body = json::serialize(body)}),
-              [](const json::object&) { return std::string("ok\n"); });
+              [](const json::object& answer) { return done_or(answer, "ok, it was there"); });
 }
 
 Exit kv_drop_index(Session& session) {
   const json::object body = {{"index", session.arguments().words[0]}};
-  return show(session,
-              session.write({.method = "POST",
-                             .target = target_of(session, "/v1/kv:drop_index").text(),
-                             .body = json::serialize(body)}),
-              [](const json::object&) { return std::string("ok\n"); });
+  return show(
+      session,
+      session.write({.method = "POST",
+                     .target = target_of(session, "/v1/kv:drop_index").text(),
+                     .body = json::serialize(body)}),
+      [](const json::object& answer) { return done_or(answer, "there was no such index"); });
 }
 
 Exit kv_indexes(Session& session) {

@@ -35,7 +35,7 @@ std::string mode_of(const json::object& lock) {
 std::string holder_of(const json::object& lock) {
   const uint64_t holders = get_number(lock, "holders");
   const std::string others = holders > 1 ? " +" + std::to_string(holders - 1) : "";
-  return holders == 0 ? "-" : get_bytes(lock, "owner") + others;
+  return holders == 0 ? "-" : shown(get_bytes(lock, "owner")) + others;
 }
 
 std::string seconds_of(uint64_t millis) {
@@ -49,7 +49,7 @@ const json::array* list_of(const json::object& object, std::string_view name) {
 
 std::string describe_details(const std::string& name, const json::object& lock) {
   const uint64_t limit = get_number(lock, "limit");
-  std::string text = name + ": " + std::to_string(get_number(lock, "holder_count")) +
+  std::string text = shown(name) + ": " + std::to_string(get_number(lock, "holder_count")) +
                      " holder(s), " + std::to_string(get_number(lock, "waiter_count")) +
                      " waiter(s)";
   if (limit != 0) {
@@ -61,8 +61,8 @@ std::string describe_details(const std::string& name, const json::object& lock) 
     const json::array* const list = list_of(lock, key);
     for (const json::value& each : list == nullptr ? json::array() : *list) {
       const json::object& who = each.as_object();
-      text +=
-          std::string("  ") + word + "  " + get_bytes(who, "mode") + "  " + get_bytes(who, "owner");
+      text += std::string("  ") + word + "  " + get_bytes(who, "mode") + "  " +
+              shown(get_bytes(who, "owner"));
       if (who.contains("token")) {
         text += "  token " + std::to_string(get_number(who, "token"));
       } else {
@@ -80,14 +80,14 @@ std::string describe_owner(const std::string& name, const json::object& owner) {
   const json::array* const held = list_of(owner, "held");
   for (const json::value& each : held == nullptr ? json::array() : *held) {
     const json::object& lock = each.as_object();
-    text += "  holds  " + get_bytes(lock, "mode") + "  " + get_bytes(lock, "name") + "  token " +
-            std::to_string(get_number(lock, "token")) + "\n";
+    text += "  holds  " + get_bytes(lock, "mode") + "  " + shown(get_bytes(lock, "name")) +
+            "  token " + std::to_string(get_number(lock, "token")) + "\n";
   }
   const json::value* const wait = owner.if_contains("wait");
   const json::array* const locks =
       wait != nullptr && wait->is_object() ? list_of(wait->get_object(), "locks") : nullptr;
   for (const json::value& each : locks == nullptr ? json::array() : *locks) {
-    text += "  waits  " + get_bytes(each.as_object(), "name") + "\n";
+    text += "  waits  " + shown(get_bytes(each.as_object(), "name")) + "\n";
   }
   return text;
 }
@@ -129,7 +129,7 @@ class LockLines {
     return --left_ > 0;
   }
   static std::string describe(const std::string& type, const json::object& event) {
-    const std::string name = get_bytes(event, "name");
+    const std::string name = shown(get_bytes(event, "name"));
     return type == "free"
                ? "free\t" + name + "\n"
                : "lock\t" + name + "\t" + mode_of(event) + "\t" + holder_of(event) + "\t" +

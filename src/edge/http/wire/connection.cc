@@ -29,6 +29,12 @@ std::string allow_of(const std::vector<Method>& methods) {
   return text + "OPTIONS";
 }
 
+// As of "/v1/kv/" and "/v1/locks//acquire".
+bool has_gap(const Target& target) {
+  return std::any_of(target.segments.begin(), target.segments.end(),
+                     [](std::string_view segment) { return segment.empty(); });
+}
+
 // A browser sends what a page of any site has it send, with the credentials that it remembers, and
 // to a node that is open on loopback it gets through. It tells whose page it was: a change that
 // none of ours asks for is refused. Programs send neither header; answers to reads such a page
@@ -192,7 +198,10 @@ void Connection::route(const std::shared_ptr<LiveExchange>& exchange) {
   }
   Router::Match match = target ? shared_->router.find(request.method, *target) : Router::Match();
   const bool known = !match.allowed.empty() || request.target == "*";
-  if (match.route == nullptr && !known) {
+  if (match.route == nullptr && target && has_gap(*target)) {
+    exchange->send(error_response(
+        Status(Code::kInvalidArgument, "a name in the path " + path + " is empty (see /docs)")));
+  } else if (match.route == nullptr && !known) {
     exchange->send(
         error_response(Status(Code::kNotFound, "no such path: " + path + " (see /docs)")));
   } else if (match.route == nullptr) {

@@ -423,6 +423,9 @@ TEST_F(HttpServer, unknown_paths_methods_and_dropped_requests_have_clear_answers
   };
   EXPECT_TRUE(ask("GET /nowhere").starts_with("HTTP/1.1 404 "));
   EXPECT_NE(client.read_until("}}\n").find("no such path: /nowhere"), std::string::npos);
+  EXPECT_TRUE(ask("GET /hello/").starts_with("HTTP/1.1 400 "));
+  EXPECT_NE(client.read_until("}}\n").find("a name in the path /hello/ is empty"),
+            std::string::npos);
   const std::string wrong = ask("DELETE /later");
   EXPECT_TRUE(wrong.starts_with("HTTP/1.1 405 ")) << wrong;
   EXPECT_NE(wrong.find("Allow: GET, HEAD, OPTIONS"), std::string::npos);
