@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "bench/clients/etcd.h"
+#include "bench/clients/puts.h"
 #include "bench/clients/sessions.h"
 #include "bench/host.h"
 #include "bench/peers.h"
@@ -156,7 +157,10 @@ class KvBench {
                  Better::kHigher, note});
   }
 
-  // Both as their own clients would speak: etcd by its HTTP gateway, ours by RESP.
+  // Each in its own protocol, etcd by its HTTP gateway, ours by RESP, and both asked by the same
+  // program in the same way: 64 connections with one request under way each, spread evenly over the
+  // nodes, and 100,000 keys. etcd's nodes take any key; ours get those that they lead, as from a
+  // client of Redis Cluster.
   void against_etcd() {
     if (!is_wanted("etcd_put64_x")) {
       return;
@@ -166,16 +170,25 @@ class KvBench {
       return;
     }
     const EtcdStore etcd(directory_ + "/etcd", kPortBase + 30);
-    Measured ours;
+    const std::vector<uint16_t> ports = ours_->ports_by_slot();
+    const uint64_t puts = scaled(45'000);
+    double ours = 0;
     double theirs = 0;
+    double cpu_us = 0;
     for (int round = 0; round < (quick_ ? 2 : 3); ++round) {
       theirs = std::max(theirs, etcd_puts_per_second(etcd.ports(), 64, scaled(1'500)));
-      keep_best(run_load(*ours_, ours_->port(), set_of(64, 1, 45'000)), ours);
+      const double before = ours_->cpu_seconds();
+      const double rate = puts_per_second(ports, 64, puts);
+      if (rate > ours) {
+        ours = rate;
+        cpu_us = (ours_->cpu_seconds() - before) * 1e6 / static_cast<double>(puts);
+      }
     }
     char note[120];
-    std::snprintf(note, sizeof(note), "%.0f/s against %.0f/s", ours.per_second, theirs);
+    std::snprintf(note, sizeof(note), "%.0f/s against %.0f/s; our servers' CPU %.1f us each", ours,
+                  theirs, cpu_us);
     report_.add({"etcd_put64_x", "puts of 100 B from 64 clients, 3 nodes, against etcd's 3 nodes",
-                 theirs > 0 ? ours.per_second / theirs : 0, "x", 10, Better::kHigher, note});
+                 theirs > 0 ? ours / theirs : 0, "x", 10, Better::kHigher, note});
   }
 
   // A closed loop at full load says nothing about waiting, so the load keeps a rate: the one that

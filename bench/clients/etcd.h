@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Load on etcd by its HTTP gateway: clients that each ask, wait for the answer, and go on.
+// Load on etcd by its HTTP gateway, in a closed loop.
 #pragma once
 
 #include <cstdint>
