@@ -40,6 +40,9 @@ Code code_of(int error) {
   }
 }
 
+constexpr uint64_t kBlock = env::File::kBlockBytes;
+constexpr uint64_t kCapacityFirst = 64 * 1024;
+
 // The zeros that files are written ahead with. Never touched, so they take no memory.
 alignas(env::File::kBlockBytes) char zeros[env::File::kZeroBytesMax];
 
@@ -183,12 +186,42 @@ size_t Engine::count(const FileState& file) {
 bool FileState::write_batch() {
   ASSERT(running.empty() && !syncing, "one batch of a file is under way at a time");
   running.swap(queued);
+  past.forget();
   bool sync = false;
   for (Write& write : running) {
     write.status = broken.ok() ? write_all(descriptor, write.offset, write.pieces) : broken;
     sync = sync || (write.status.ok() && write.sync == env::Sync::kData);
   }
+  unsynced = !sync;  // if the sync fails, the file is broken
   return sync;
+}
+
+bool FileState::lay_batch() {
+  ASSERT(running.empty() && !syncing, "one batch of a file is under way at a time");
+  if (unsynced || !broken.ok() || queued.size() != 1 || queued[0].sync != env::Sync::kData ||
+      !past.lay(descriptor, queued[0].offset, queued[0].pieces)) {
+    return false;
+  }
+  running.swap(queued);
+  laid = true;
+  return true;
+}
+
+// The pieces may be gone, if the File is; the copy is not.
+Status FileState::finish_laid(int result) {
+  laid = false;
+  if (result == static_cast<int>(past.bytes().size())) {
+    return {};
+  }
+  if (result == -EIO) {
+    return failure_of("write " + path, EIO);
+  }
+  RETURN_IF_ERROR(write_all(descriptor, past.offset(), {past.bytes()}));
+  if (::fdatasync(descriptor) != 0) {
+    return failure_of("sync " + path, errno);
+  }
+  result == -EINVAL || result == -EOPNOTSUPP ? past.forbid() : past.forget();
+  return {};
 }
 
 void FileState::finish_sync(const Status& status) {
@@ -220,6 +253,94 @@ size_t FileState::run_callbacks() {
 
 std::shared_ptr<Engine> make_plain_engine(Loop& loop) {
   return std::make_shared<PlainEngine>(loop);
+}
+
+// ---- past the page cache ------------------------------------------------------------------------
+
+Direct::~Direct() { release(); }
+
+void Direct::release() {
+  if (descriptor_ >= 0) {
+    ::close(descriptor_);
+    descriptor_ = kNotAsked;
+  }
+  buffer_.reset();
+  capacity_ = size_ = 0;
+  knows_end_ = false;
+}
+
+void Direct::forbid() {
+  release();
+  descriptor_ = kForbidden;
+}
+
+bool Direct::open(int file) {
+  if (descriptor_ == kNotAsked) {
+    const std::string self = "/proc/self/fd/" + std::to_string(file);
+    const int direct = ::open(self.c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC);
+    descriptor_ = direct >= 0 ? direct : kForbidden;
+  }
+  return descriptor_ >= 0;
+}
+
+bool Direct::make_room(uint64_t bytes) {
+  if (bytes <= capacity_) {
+    return true;
+  }
+  uint64_t capacity = std::max(capacity_, kCapacityFirst);
+  while (capacity < bytes) {
+    capacity *= 2;
+  }
+  Memory larger(static_cast<char*>(std::aligned_alloc(kBlock, capacity)));
+  if (larger == nullptr) {
+    return false;
+  }
+  std::copy_n(buffer_.get(), size_, larger.get());
+  buffer_ = std::move(larger);
+  capacity_ = capacity;
+  return true;
+}
+
+bool Direct::lay(int file, uint64_t offset, const std::vector<std::string_view>& pieces) {
+  uint64_t bytes = offset % kBlock;
+  const uint64_t head = bytes;
+  for (const std::string_view piece : pieces) {
+    bytes += piece.size();
+  }
+  if (bytes == head || bytes % kBlock != 0 || bytes > kBytesMax || !open(file) ||
+      !make_room(bytes) || !take_head(file, offset - head, head)) {
+    return false;
+  }
+  char* at = buffer_.get() + head;
+  for (const std::string_view piece : pieces) {
+    at = std::copy(piece.begin(), piece.end(), at);
+  }
+  offset_ = offset - head;
+  size_ = bytes;
+  knows_end_ = true;
+  return true;
+}
+
+bool Direct::take_head(int file, uint64_t block, uint64_t bytes) {
+  if (bytes == 0) {
+    return true;
+  }
+  if (knows_end_ && block + kBlock == offset_ + size_) {
+    std::memmove(buffer_.get(), buffer_.get() + size_ - kBlock, bytes);
+    return true;
+  }
+  return ::pread(file, buffer_.get(), bytes, static_cast<off_t>(block)) ==
+         static_cast<ssize_t>(bytes);
+}
+
+size_t Direct::show(uint64_t offset, std::span<char> out, size_t filled) const {
+  const uint64_t begin = std::max(offset, offset_);
+  const uint64_t end = std::min(offset + out.size(), offset_ + size_);
+  if (begin >= end || begin > offset + filled) {
+    return filled;
+  }
+  std::copy_n(buffer_.get() + (begin - offset_), end - begin, out.data() + (begin - offset));
+  return std::max<size_t>(filled, end - offset);
 }
 
 // ---- the thread beside the loop ---------------------------------------------------------------
@@ -314,7 +435,7 @@ Result<size_t> File::read(uint64_t offset, std::span<char> out) {
     }
     filled += static_cast<size_t>(n);
   }
-  return filled;
+  return state_->laid ? state_->past.show(offset, out, filled) : filled;
 }
 
 void File::write(uint64_t offset, std::vector<std::string_view> pieces, env::Sync sync,
@@ -347,6 +468,8 @@ void File::zero(uint64_t offset, size_t bytes, env::Sync sync, WriteDone done) {
 
 Status File::write_now(uint64_t offset, std::string_view bytes) {
   RETURN_IF_ERROR(state_->broken);
+  state_->unsynced = true;
+  state_->past.forget();
   return write_all(state_->descriptor, offset, {bytes});
 }
 
@@ -355,10 +478,13 @@ Status File::sync_now() {
   if (::fdatasync(state_->descriptor) != 0) {
     state_->broken = failure_of("sync " + state_->path, errno);
   }
+  state_->unsynced = false;
   return state_->broken;
 }
 
 Status File::truncate(uint64_t size) {
+  state_->unsynced = true;
+  state_->past.forget();
   if (::ftruncate(state_->descriptor, static_cast<off_t>(size)) != 0) {
     return failure_of("truncate " + state_->path, errno);
   }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The io_uring engine. Only the sync goes through the ring: writing into the page cache is a copy
-// of microseconds, which a worker thread of the kernel would not do sooner, and a failure is known
-// at once. A sync that is expected to be short does not even go there: see SyncPace.
-// docs/decisions/031 has the measurements.
+// The io_uring engine. A batch that is one synced write of whole blocks goes past the page cache,
+// as one entry of the ring (Direct, docs/decisions/035). Of all others only the sync goes through
+// the ring: writing into the page cache is a copy of microseconds, which a worker thread of the
+// kernel would not do sooner, and a failure is known at once. What is expected to be short does not
+// even go there: see SyncPace. docs/decisions/031 has the measurements.
 #include <fcntl.h>
 #include <liburing.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -25,6 +28,18 @@ namespace asio = boost::asio;
 
 // Syncs in flight at once: one per open file that is written, which are a handful.
 constexpr unsigned kRingEntries = 64;
+
+// Makes durable what write_batch() or lay_batch() began, blocking; as the ring would tell it.
+int sync_here(const FileState& file) {
+  if (!file.laid) {
+    return ::fdatasync(file.descriptor) == 0 ? 0 : -errno;
+  }
+  const std::string_view bytes = file.past.bytes();
+  const iovec vector{const_cast<char*>(bytes.data()), bytes.size()};
+  const ssize_t written = ::pwritev2(file.past.descriptor(), &vector, 1,
+                                     static_cast<off_t>(file.past.offset()), RWF_DSYNC);
+  return written >= 0 ? static_cast<int>(written) : -errno;
+}
 
 class UringEngine final : public Engine, public std::enable_shared_from_this<UringEngine> {
  public:
@@ -57,6 +72,7 @@ class UringEngine final : public Engine, public std::enable_shared_from_this<Uri
   void start(const std::shared_ptr<FileState>& file, bool alone);
   void sync_in_loop(const std::shared_ptr<FileState>& file);
   void sync_by_ring(const std::shared_ptr<FileState>& file);
+  void note_laid(const std::shared_ptr<FileState>& file);
   void submit();
   // Moves what the kernel has completed from in_flight_ to finished_.
   void collect();
@@ -64,6 +80,7 @@ class UringEngine final : public Engine, public std::enable_shared_from_this<Uri
   // Callbacks of all that is finished; what was queued meanwhile is scheduled.
   void answer();
   void listen();
+  void wait_for_writes();
 
   Loop& loop_;
   const bool in_loop_;
@@ -78,6 +95,7 @@ class UringEngine final : public Engine, public std::enable_shared_from_this<Uri
   Files scheduled_;
   Files in_flight_;
   Files finished_;
+  std::weak_ptr<FileState> last_laid_;
 };
 
 Status UringEngine::prepare() {
@@ -139,7 +157,9 @@ void UringEngine::start(const std::shared_ptr<FileState>& file, bool alone) {
     return;
   }
   const size_t bytes = count(*file);
-  if (!file->write_batch()) {
+  if (file->lay_batch()) {
+    note_laid(file);
+  } else if (!file->write_batch()) {
     finished_.push_back(file);
     return;
   }
@@ -153,10 +173,21 @@ void UringEngine::start(const std::shared_ptr<FileState>& file, bool alone) {
   }
 }
 
+// A log goes on in another file: the one before needs its buffer no more.
+void UringEngine::note_laid(const std::shared_ptr<FileState>& file) {
+  ++counters_.past_cache;
+  const std::shared_ptr<FileState> before = last_laid_.lock();
+  if (before != file) {
+    if (before != nullptr && !before->laid) {
+      before->past.release();
+    }
+    last_laid_ = file;
+  }
+}
+
 void UringEngine::sync_in_loop(const std::shared_ptr<FileState>& file) {
   ++counters_.syncs_in_loop;
-  const int rc = ::fdatasync(file->descriptor);
-  complete(*file, rc == 0 ? 0 : -errno);
+  complete(*file, sync_here(*file));
   finished_.push_back(file);
 }
 
@@ -171,7 +202,14 @@ void UringEngine::sync_by_ring(const std::shared_ptr<FileState>& file) {
     sync_in_loop(file);
     return;
   }
-  ::io_uring_prep_fsync(entry, file->descriptor, IORING_FSYNC_DATASYNC);
+  if (file->laid) {
+    const std::string_view bytes = file->past.bytes();
+    ::io_uring_prep_write(entry, file->past.descriptor(), bytes.data(),
+                          static_cast<unsigned>(bytes.size()), file->past.offset());
+    entry->rw_flags = RWF_DSYNC;
+  } else {
+    ::io_uring_prep_fsync(entry, file->descriptor, IORING_FSYNC_DATASYNC);
+  }
   ::io_uring_sqe_set_data(entry, file.get());
   file->syncing = true;
   in_flight_.push_back(file);
@@ -210,12 +248,16 @@ void UringEngine::collect() {
 
 void UringEngine::complete(FileState& file, int result) {
   if (result == -EINTR || result == -EAGAIN) {
-    result = ::fdatasync(file.descriptor) == 0 ? 0 : -errno;
+    result = sync_here(file);
   }
   if (file.small) {
     pace_.took(loop_.clock().now() - file.sync_began);
   }
-  file.finish_sync(result >= 0 ? Status() : failure_of("sync " + file.path, -result));
+  if (file.laid) {
+    file.finish_sync(file.finish_laid(result));
+  } else {
+    file.finish_sync(result >= 0 ? Status() : failure_of("sync " + file.path, -result));
+  }
 }
 
 void UringEngine::answer() {
@@ -234,11 +276,26 @@ void UringEngine::answer() {
   }
 }
 
+// The kernel reads a laid out write from our memory until it has ended: with other bytes there, it
+// would write those, into a block that also has bytes of before.
+void UringEngine::wait_for_writes() {
+  const auto laid = [](const std::shared_ptr<FileState>& file) { return file->laid; };
+  const size_t unsubmitted = ::io_uring_sq_ready(&ring_);
+  while (in_flight_.size() > unsubmitted &&
+         std::any_of(in_flight_.begin(), in_flight_.end(), laid)) {
+    io_uring_cqe* entry = nullptr;
+    const int rc = ::io_uring_wait_cqe(&ring_, &entry);
+    ASSERT(rc == 0 || rc == -EINTR, "the ring tells the end of what it was given");
+    collect();
+  }
+}
+
 void UringEngine::close() {
   if (std::exchange(closed_, true)) {
     return;
   }
   scheduled_.clear();
+  wait_for_writes();
   in_flight_.clear();
   finished_.clear();
   boost::system::error_code ignored;
