@@ -40,8 +40,9 @@ inline constexpr size_t kUncommittedBytesMax = 64 * 1024 * 1024;
 inline constexpr size_t kEntryCacheBytesMax = 16 * 1024 * 1024;
 // One frame between nodes: the greatest entry and its headers.
 inline constexpr size_t kFrameBytesMax = kEntryBytesMax + 64 * 1024;
-// A frame is sent off when its items reach this; more would only delay the first of them.
-inline constexpr size_t kFrameBytesTarget = 1024 * 1024;
+// A frame is sent off when its items reach this, in the middle of a turn: where thousands of groups
+// have something to say, the receiver works on the first of them while the sender is at the others.
+inline constexpr size_t kFrameBytesTarget = 256 * 1024;
 // Requests of this node that other nodes have not answered; beyond it new ones are refused.
 inline constexpr size_t kCallsMax = 131'072;
 // Requests of one other node that this node has not answered; beyond it they are refused at once.

@@ -410,6 +410,11 @@ bool Net::Core::send(NodeId id, std::string frame) {
     return false;
   }
   link->push(std::move(frame));
+  // Who gathers that much in a turn has more to do in it: the receiver may begin meanwhile.
+  if (link->queued_bytes() >= limits::kFrameBytesTarget) {
+    link->flush();
+    return true;
+  }
   if (std::find(unflushed_.begin(), unflushed_.end(), link) == unflushed_.end()) {
     unflushed_.push_back(link);
     if (unflushed_.size() == 1) {
