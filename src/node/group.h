@@ -74,8 +74,12 @@ class Group {
   [[nodiscard]] bool settle(Instant now);
   // True if settle() may give way, for a few turns, to what other nodes wait for.
   [[nodiscard]] bool may_settle_later();
-  bool dirty = false;  // in the node's list for this turn; the node's to set
-  bool waits = false;  // in the node's list of groups whose proposals wait; the node's to set
+  // Begins to fetch what settle() will look at, in steps 0 to 5 with other work between them.
+  static constexpr int kFetchSteps = 6;
+  void fetch_ahead(int step);
+  bool dirty = false;     // in the node's list for this turn; the node's to set
+  bool waits = false;     // in the node's list of groups whose proposals wait; the node's to set
+  bool tick_due = false;  // behind the work of the coming turn; the node's to set
   // In the node's list of groups that need ticks; the node's to set.
   static constexpr size_t kNoPlace = SIZE_MAX;
   size_t place = kNoPlace;
@@ -151,6 +155,7 @@ class Group {
   service::Leases leases_;
   std::vector<WaitingRead> beats_;  // that wait for an expiry command, which may not know of them
   uint64_t news_ = 0;               // of the machine, as the followers were told
+  uint64_t fetch_hint_ = 0;         // of one step of fetch_ahead() for the next
   int settle_waits_ = 0;            // turns for which settle() has been put off
   uint64_t round_ = 0;              // of the node that this group is a member of; zero: none
   Index round_end_;                 // ... until this is applied

@@ -10,6 +10,9 @@ namespace {
 // Peers answer within some round trips if they can.
 constexpr Duration kRepairPatience = Duration::seconds(1);
 
+// Of a payload, ahead of its turn: where it is longer, it keeps the processor busy by itself.
+constexpr size_t kPayloadAheadBytes = 128;
+
 // Hands each command's answer to whoever waits for it.
 class ToProposers final : public service::AnswerSink {
  public:
@@ -28,6 +31,31 @@ class ToProposers final : public service::AnswerSink {
 };
 
 }  // namespace
+
+void Group::fetch_ahead(int step) {
+  if (step == 0) {
+    service::fetch_ahead(this, sizeof(*this));
+    return;
+  }
+  if (step == 1) {
+    raft_.prefetch();
+  }
+  if (applied_ >= commit_) {
+    return;
+  }
+  // Where the entry stands is known from step 2 on, what it says when that was fetched.
+  const raft::Entry* const entry = step == 1 ? nullptr : raft_.entry_at(applied_.next());
+  std::string_view payload;
+  if (step == 2) {
+    service::fetch_ahead(entry);
+  } else if (entry != nullptr) {
+    payload = entry->payload.view();
+  }
+  if (step == 3) {
+    service::fetch_ahead(payload.data(), std::min(payload.size(), kPayloadAheadBytes));
+  }
+  fetch_hint_ = machine_->prefetch(step - 1, payload, fetch_hint_);
+}
 
 bool Group::apply(Instant now) {
   if (installer_.busy()) {

@@ -206,6 +206,7 @@ class Node final : public service::Proposer,
 
   void schedule_turn();
   static void look_ahead(const std::vector<Group*>& groups, size_t i);
+  static void look_ahead_to_settle(const std::vector<Group*>& groups, size_t i);
   void turn();
   void flush();
   void flushed(const Status& status);

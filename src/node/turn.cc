@@ -71,6 +71,17 @@ void Node::look_ahead(const std::vector<Group*>& groups, size_t i) {
   }
 }
 
+// Likewise for settle(), which follows longer chains of pointers: each of the next groups is
+// brought one step nearer.
+void Node::look_ahead_to_settle(const std::vector<Group*>& groups, size_t i) {
+  for (int step = 0; step < Group::kFetchSteps; ++step) {
+    const size_t at = i + static_cast<size_t>(Group::kFetchSteps - step);
+    if (at < groups.size() && groups[at] != nullptr) {
+      groups[at]->fetch_ahead(step);
+    }
+  }
+}
+
 void Node::turn() {
   turn_scheduled_ = false;
   if (!failure_.ok()) {
@@ -89,6 +100,9 @@ void Node::turn() {
     group->dirty = false;
     if (failure_.ok()) {
       group->work(now_);
+      if (turning_[i] != nullptr && std::exchange(group->tick_due, false)) {
+        group->tick(now_);
+      }
     }
   }
   if (!failure_.ok()) {
@@ -101,7 +115,7 @@ void Node::turn() {
   flush();
   for (size_t i = 0; i < turning_.size(); ++i) {
     Group* const group = turning_[i];
-    look_ahead(turning_, i);
+    look_ahead_to_settle(turning_, i);
     if (group == nullptr || !failure_.ok()) {
       continue;
     }
@@ -269,6 +283,13 @@ void Node::tick() {
       continue;
     }
     Group& group = *active_[i].group;
+    // What its turn is about to send may spare what the tick would: an append a heartbeat, or the
+    // notice of a commit index.
+    if (group.dirty) {
+      group.tick_due = true;
+      ++i;
+      continue;
+    }
     group.tick(now_);
     if (!group.dirty && !group.wants_ticks()) {
       deactivate(group);

@@ -69,6 +69,8 @@ class Entries {
     return {at + kHeaderBytes + sizes.key, sizes.record};
   }
   void prefetch(Ref ref) const { slab_.prefetch(ref); }
+  void prefetch_room() const { slab_.prefetch_room(); }
+  void prefetch_block() const { slab_.prefetch_block(); }
   [[nodiscard]] size_t memory_bytes() const { return slab_.memory_bytes(); }
   void check_invariants() const { slab_.check_invariants(); }
 

@@ -124,6 +124,32 @@ class GroupMachine::Ahead {
   size_t done_ = 0;
 };
 
+uint64_t GroupMachine::prefetch(int step, std::string_view payload, uint64_t hint) const {
+  if (step == 0) {
+    fetch_ahead(this, sizeof(*this));
+    return 0;
+  }
+  const Hosted* const machine = service(last_);
+  if (machine == nullptr) {
+    return 0;
+  }
+  BatchCommand command;
+  switch (step) {
+    case 1:
+    case 2: machine->prefetch_self(step - 1); return 0;
+    case 3:
+      machine->prefetch_self(2);
+      return BatchReader(payload).next(command) && command.service == last_
+                 ? machine->prefetch(command.body)
+                 : 0;
+    default:
+      if (hint != 0) {
+        machine->prefetch_more(hint);
+      }
+      return 0;
+  }
+}
+
 Status GroupMachine::apply(std::string_view payload, const Moment& moment, AnswerSink* sink) {
   BatchReader reader(payload);
   BatchCommand command;
@@ -160,6 +186,7 @@ Status GroupMachine::apply_one(const BatchCommand& command, const Moment& moment
     if (machine == nullptr) {
       return Status(Code::kInvalidArgument, "this group has no such service");
     }
+    last_ = command.service;
     // What the gate keeps is state, whether anybody waits here or not.
     machine->apply(command.body, moment, is_heard || gated ? &answer_ : nullptr);
   }

@@ -44,6 +44,10 @@ class GroupMachine {
   // payload is damaged or of a newer version: what stood before the damage was applied, and the
   // replica must not go on.
   [[nodiscard]] Status apply(std::string_view payload, const Moment& moment, AnswerSink* sink);
+  // Begins to fetch what apply() will look at, in steps 0 to 4 with other work between them, each
+  // of which looks at what the one before has fetched; the payload is looked at in step 3. Gives
+  // what the next step takes. Changes nothing.
+  [[nodiscard]] uint64_t prefetch(int step, std::string_view payload, uint64_t hint) const;
   // Appends the encoded answer, or fails if there is no such service.
   [[nodiscard]] Status query(ServiceId service, std::string_view query, Stamp now,
                              std::string& answer) const;
@@ -95,6 +99,7 @@ class GroupMachine {
 
   Sessions sessions_;
   std::array<std::unique_ptr<Hosted>, kServicesMax> machines_;
+  ServiceId last_ = ServiceId::kNode;  // of the newest command: likely that of the next; no state
   std::string answer_;    // of the command at hand; reused, so that no command allocates
   Restore restore_;
 };

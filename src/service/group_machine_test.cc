@@ -67,6 +67,14 @@ class Journal {
   void check_invariants() const { table_.check_invariants(); }
   [[nodiscard]] size_t memory_bytes() const { return table_.memory_bytes(); }
 
+  void prefetch_self(int step) const { fetched += "self" + std::to_string(step) + " "; }
+  [[nodiscard]] uint64_t prefetch(std::string_view command) const {
+    fetched += std::string(command) + " ";
+    return command.size();
+  }
+  void prefetch_more(uint64_t hint) const { fetched += "more" + std::to_string(hint) + " "; }
+  mutable std::string fetched;  // what was asked for, ahead
+
  private:
   Table table_;
   uint64_t count_ = 0;
@@ -205,6 +213,23 @@ TEST(batch, a_payload_cut_short_says_so) {
     const Status status = group.machine.apply(payload.substr(0, cut), {}, nullptr);
     EXPECT_EQ(status.ok(), cut == 1) << cut;  // the version alone is an empty batch
   }
+}
+
+TEST(group_machine, what_the_next_command_looks_at_is_fetched_in_steps) {
+  Group group;
+  (void)group.word("first");
+  const auto* const journal = typed<Journal>(group.machine.service(ServiceId::kKv));
+  ASSERT_NE(journal, nullptr);
+  BatchWriter batch;
+  batch.add({.service = ServiceId::kKv, .body = "next"});
+  const std::string payload = batch.take();
+  journal->fetched.clear();
+  uint64_t hint = 0;
+  for (int step = 0; step < 5; ++step) {
+    hint = group.machine.prefetch(step, step < 3 ? std::string_view() : payload, hint);
+  }
+  EXPECT_EQ(journal->fetched, "self0 self1 self2 next more4 ");
+  EXPECT_EQ(group.machine.prefetch(3, "\xff", 0), 0u) << "bytes that are no payload";
 }
 
 TEST(node_commands, survive_the_codec_and_any_bytes) {

@@ -39,6 +39,7 @@ class HashIndex {
     }
   }
 
+  void prefetch_root() const { buckets_.prefetch(); }
   // The entries that may be meant, once their bucket is at hand.
   void prefetch_entry(uint64_t hash) const;
 
@@ -72,6 +73,7 @@ class HashIndex {
     const Bucket& at(size_t number) const {
       return segments_[number / kPerSegment][number % kPerSegment];
     }
+    void prefetch() const { fetch_ahead(segments_.data()); }
     // Makes the bucket exist, and empty.
     Bucket& open(size_t number);
     // Gives back segments that hold nothing below `count`.

@@ -74,8 +74,11 @@ class Hosted {
   // Decodes and applies; appends the encoded answer, unless that is null: nobody waits for it. A
   // command that does not decode is answered with kInvalidArgument on every replica alike.
   virtual void apply(std::string_view command, const Moment& moment, std::string* answer) = 0;
-  // Begins to fetch what apply() of this command will look at, in two steps with other work between
-  // them: the first gives what the second takes. Changes nothing, and need not be followed.
+  // Begins to fetch what apply() will look at whatever the command, in steps 0, 1, 2 with other
+  // work between them: each looks at what the one before has fetched. Changes nothing.
+  virtual void prefetch_self(int) const {}
+  // Likewise what apply() of this command will look at, in two steps: the first gives what the
+  // second takes. Neither need be followed.
   [[nodiscard]] virtual uint64_t prefetch(std::string_view) const { return 0; }
   virtual void prefetch_more(uint64_t) const {}
   // Reads; `now` is the newest stamp of the group, or the leader's wall time if later.

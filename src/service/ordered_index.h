@@ -63,6 +63,14 @@ class OrderedIndex {
   void insert(Ref ref);
   // Before: it is there. Its entry is still readable.
   void erase(Ref ref);
+  // The root, and some time later what a search in it, if it is a leaf, looks at.
+  void prefetch() const { fetch_ahead(root_); }
+  void prefetch_leaf() const {
+    if (root_ != nullptr && root_->is_leaf) {
+      fetch_ahead(root_->heads, root_->count * sizeof(uint32_t));
+      fetch_ahead(root_->refs, root_->count * sizeof(Ref));
+    }
+  }
   // The same key in another block. Before: both blocks are readable.
   void replace(Ref from, Ref to);
   // Frees no entries but the separators.

@@ -68,7 +68,8 @@ concept Quick = requires(M machine, std::string_view command, const Moment& mome
 
 // A machine that can fetch ahead; see Hosted.
 template <class M>
-concept Prefetching = requires(const M& seen, std::string_view command, uint64_t hint) {
+concept Prefetching = requires(const M& seen, std::string_view command, uint64_t hint, int step) {
+  { seen.prefetch_self(step) } -> std::same_as<void>;
   { seen.prefetch(command) } -> std::same_as<uint64_t>;
   { seen.prefetch_more(hint) } -> std::same_as<void>;
 };
@@ -95,6 +96,11 @@ class HostedMachine final : public Hosted {
                                    : typename M::Answer(decoded.status());
     if (answer != nullptr) {
       M::encode_answer(said, *answer);
+    }
+  }
+  void prefetch_self(int step) const override {
+    if constexpr (Prefetching<M>) {
+      machine_.prefetch_self(step);
     }
   }
   [[nodiscard]] uint64_t prefetch(std::string_view command) const override {

@@ -25,6 +25,15 @@ inline void fetch_ahead(const void* at) {
   asm volatile("" : : "r"(at));
 }
 
+// All lines of an object.
+inline void fetch_ahead(const void* begin, size_t bytes) {
+  constexpr size_t kLineBytes = 64;
+  const auto* const at = static_cast<const char*>(begin);
+  for (size_t skip = 0; skip < bytes; skip += kLineBytes) {
+    fetch_ahead(at + skip);
+  }
+}
+
 class Slab {
  public:
   using Ref = uint32_t;
@@ -56,6 +65,19 @@ class Slab {
     fetch_ahead(at + 128);
   }
 
+  // What allocate() will look at where all blocks are of about one size: the newest chunk, and some
+  // time later its next block.
+  void prefetch_room() const {
+    if (!chunks_.empty()) {
+      fetch_ahead(&chunks_.back());
+    }
+  }
+  void prefetch_block() const {
+    if (!chunks_.empty() && chunks_.back().base != nullptr) {
+      fetch_ahead(chunks_.back().base + chunks_.back().fresh * kUnit, kUsualBytes);
+    }
+  }
+
   // What a block of so many bytes really holds: a change of size within it needs no new block.
   [[nodiscard]] static size_t capacity(size_t bytes);
   // What was taken from the heap.
@@ -63,6 +85,7 @@ class Slab {
   void check_invariants() const;
 
  private:
+  static constexpr size_t kUsualBytes = 192;
   static constexpr uint32_t kOffsetBits = 13;
   static constexpr uint32_t kOffsetMask = (1u << kOffsetBits) - 1;
   static constexpr size_t kUnit = 8;

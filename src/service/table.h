@@ -64,6 +64,16 @@ class Table {
     hash_.prefetch(hash);
     return hash;
   }
+  // For any change, in two steps.
+  void prefetch_roots() const {
+    entries_.prefetch_room();
+    hash_.prefetch_root();
+    order_.prefetch();
+  }
+  void prefetch_ends() const {
+    entries_.prefetch_block();
+    order_.prefetch_leaf();
+  }
   void prefetch_entry(uint64_t hash) const { hash_.prefetch_entry(hash); }
   // Before: found(). The view is good until the next change.
   [[nodiscard]] std::string_view record(const Place& place) const;

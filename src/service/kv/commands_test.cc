@@ -243,6 +243,9 @@ TEST(kv_codec, any_bytes_do_no_harm_and_are_the_same_to_every_replica) {
     const Moment moment{Stamp::from_micros(round), Index(static_cast<uint64_t>(round) + 1)};
     std::string answer;
     std::string expected;
+    for (int step = 0; step < 3; ++step) {
+      heard.prefetch_self(step);
+    }
     heard.prefetch_more(heard.prefetch(bytes));
     heard.apply(bytes, moment, &answer);
     unheard.apply(bytes, moment, nullptr);

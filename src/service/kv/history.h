@@ -16,6 +16,7 @@
 #include "base/limits.h"
 #include "service/kv/answers.h"
 #include "service/kv/commands.h"
+#include "service/slab.h"
 
 namespace quorate::service::kv {
 
@@ -55,6 +56,19 @@ class History {
   // The value of an entry as it was before it was packed; good as long as `unpacked`.
   static void open(Entry& entry, std::deque<std::string>& unpacked);
 
+  // For who appends soon, in two steps.
+  void prefetch_block() const {
+    if (!blocks_.empty()) {
+      fetch_ahead(&blocks_.back());
+    }
+  }
+  void prefetch_end() const {
+    if (!blocks_.empty()) {
+      const std::string& bytes = blocks_.back().bytes;
+      fetch_ahead(bytes.data() + bytes.size(), kUsualBytes);
+    }
+  }
+
   [[nodiscard]] size_t memory_bytes() const { return bytes_ + blocks_.size() * sizeof(Block); }
 
  private:
@@ -64,6 +78,7 @@ class History {
     std::string bytes;
   };
   static constexpr size_t kBlockBytes = 64 * 1024;
+  static constexpr size_t kUsualBytes = 192;  // of an entry
 
   static void write(Writer& writer, const Entry& entry, Stamp before);
   [[nodiscard]] static Entry read_one(Reader& reader, Stamp before);

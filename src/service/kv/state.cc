@@ -118,14 +118,6 @@ bool State::apply_quickly(std::string_view bytes, const Moment& moment, std::str
   return true;
 }
 
-uint64_t State::prefetch(std::string_view bytes) const {
-  KeyspaceId keyspace;
-  std::string_view key;
-  return decode_key(bytes, keyspace, key)
-             ? table_.prefetch(TableKey(keyspace, RecordKind::kKey, key).view())
-             : 0;
-}
-
 void State::look(Spot& spot, Stamp at) {
   find(spot, at);
   open(spot);

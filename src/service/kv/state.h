@@ -66,7 +66,9 @@ class State : private Table::RestoreObserver {
   // As decode, apply and encode, for a Put: most commands are one. See Quick in registry.h.
   [[nodiscard]] bool apply_quickly(std::string_view bytes, const Moment& moment,
                                    std::string* answer);
-  // See Hosted; for commands on one key.
+  // See Hosted.
+  void prefetch_self(int step) const;
+  // For commands on one key.
   [[nodiscard]] uint64_t prefetch(std::string_view bytes) const;
   void prefetch_more(uint64_t hint) const { table_.prefetch_entry(hint); }
   // Before: the query passed validate().

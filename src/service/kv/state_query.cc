@@ -236,4 +236,29 @@ Answer State::answer(const Stats& query, Stamp) const {
   return usage;
 }
 
+// ---- ahead of apply() ---------------------------------------------------------------------------
+
+void State::prefetch_self(int step) const {
+  if (step == 0) {
+    fetch_ahead(this, sizeof(*this));
+  } else if (step == 1) {
+    table_.prefetch_roots();
+    history_.prefetch_block();
+    if (!spaces_.empty()) {
+      fetch_ahead(&*spaces_.begin());
+    }
+  } else {
+    table_.prefetch_ends();
+    history_.prefetch_end();
+  }
+}
+
+uint64_t State::prefetch(std::string_view bytes) const {
+  KeyspaceId keyspace;
+  std::string_view key;
+  return decode_key(bytes, keyspace, key)
+             ? table_.prefetch(TableKey(keyspace, RecordKind::kKey, key).view())
+             : 0;
+}
+
 }  // namespace quorate::service::kv
