@@ -34,7 +34,7 @@ constexpr MutantRow kTable[] = {
     {"config_survives_truncation", "membership", 60,
      "a configuration stays when its entry is replaced"},
     {"removed_leader_stays", "membership", 60, "a leader that was removed leads on"},
-    {"destroys_members", "placement", 60, "a replica goes before the group has let it go"},
+    {"destroys_members", "exodus", 20, "a replica goes before the group has let it go"},
     // What is read.
     {"skip_lease_check", "leases", 20, "a leader reads without looking at its lease"},
     {"lease_ignores_drift", "leases", 60, "the lease leaves no room for clocks that drift"},

@@ -176,7 +176,7 @@ void Operator::answered(const Errand& errand, const Status& status) {
     return open.kind == errand.kind && open.node == errand.node;
   });
   const meta::Map* const map = newest_map();
-  if (dropped > 0 && errand.kind == Kind::kJoin && map != nullptr &&
+  if (!status.ok() && dropped > 0 && errand.kind == Kind::kJoin && map != nullptr &&
       map->node(errand.node) == nullptr) {
     note("n" + std::to_string(errand.node.value()) + " may not join: " + status.to_string());
     world_.count("join_refused");
