@@ -11,8 +11,7 @@
 //   1. One batch of a file is under way at a time; its callbacks run before the next one starts.
 //   2. A callback runs only from the loop, never inside write(), and never after close().
 //   3. A write past the page cache (Direct) syncs nothing but itself, so it is a batch alone, and
-//   only
-//      while no other write of the file waits for a sync.
+//      only while no other write of the file waits for a sync.
 //   4. After a failed fdatasync the kernel has forgotten which pages were dirty: a later success
 //      would say nothing about them. The file is broken for good, and every later write says so.
 #pragma once
@@ -122,8 +121,8 @@ struct FileState {
   // In its place: moves `queued` to `running` and lays it out in `past`. False if that cannot be.
   [[nodiscard]] bool lay_batch();
   // What that write came to: the count of bytes or an error below zero, as the kernel tells it.
-  // What was not written whole is written through the page cache and synced. The status of the
-  // sync.
+  // What was not written whole is written through the page cache and synced. Gives the sync's
+  // status.
   [[nodiscard]] Status finish_laid(int result);
   // Takes the result of the sync that the batch needed.
   void finish_sync(const Status& status);
