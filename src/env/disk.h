@@ -50,6 +50,18 @@ class File {
     static const std::string zeros(kZeroBytesMax, '\0');
     write(offset, {std::string_view(zeros).substr(0, bytes)}, sync, std::move(done));
   }
+  // Writes whole blocks that nobody waits for: one such write at a time, beside the loop and past
+  // caches where that can be, so that neither the loop nor what others sync stands behind it. Not
+  // ordered with other writes. A sync covers all of the file that was written before. `offset` and
+  // the size are multiples of kBlockBytes; the size may be 0.
+  virtual void write_aside(uint64_t offset, std::string bytes, Sync sync, WriteDone done) {
+    auto kept = std::make_unique<const std::string>(std::move(bytes));
+    const std::string_view view = *kept;
+    write(offset, {view}, sync,
+          [kept = std::move(kept), done = std::move(done)](Status status) mutable {
+            done(std::move(status));
+          });
+  }
   // Blocking forms, for recovery, preparation of segments and other rare work.
   [[nodiscard]] virtual Status write_now(uint64_t offset, std::string_view bytes) = 0;
   [[nodiscard]] virtual Status sync_now() = 0;
@@ -69,6 +81,11 @@ class Disk {
   [[nodiscard]] virtual Status rename(const std::string& source, const std::string& target) = 0;
   [[nodiscard]] virtual Status remove(const std::string& path) = 0;
   [[nodiscard]] virtual Status sync_directory(const std::string& path) = 0;
+  // Renames and then syncs the directory of the target, beside the loop. Until `done` either name
+  // may be there, now and after a crash.
+  using RenameDone = UniqueFunction<void(Status)>;
+  virtual void rename_durably(const std::string& source, const std::string& target,
+                              RenameDone done) = 0;
 };
 
 }  // namespace quorate::env

@@ -16,8 +16,13 @@
 namespace quorate::os {
 namespace {
 
-// Less is given back in a tenth of a millisecond.
+// Less is given back in a fifth of a millisecond.
 constexpr uint64_t kLargeBytes = 512 * 1024;
+// Where the file system tells the device what it needs no more (the mount option discard), the
+// device does nothing else meanwhile: 30 ms for a snapshot of 150 MB at once, 0.25 ms for a piece.
+constexpr uint64_t kLeavingPieceBytes = 512 * 1024;
+// Leaves the disk to others for most of the time, and gives back more than is written.
+constexpr Duration kLeavingPause = Duration::millis(2);
 
 constexpr char kLockName[] = "lock";
 
@@ -80,13 +85,45 @@ int open_large(int root, const std::string& path) {
       static_cast<uint64_t>(found.st_size) < kLargeBytes) {
     return -1;
   }
-  return ::openat(root, path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  return ::openat(root, path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+// How long a file is that has no name any more and that nobody else has open, here or in another
+// process (only then does the kernel give a lease): it may be cut. 0 of all else.
+uint64_t size_to_cut(int descriptor) {
+  struct stat info {};
+  if (::fstat(descriptor, &info) != 0 || info.st_nlink != 0 ||
+      ::fcntl(descriptor, F_SETLEASE, F_WRLCK) != 0) {
+    return 0;
+  }
+  (void)::fcntl(descriptor, F_SETLEASE, F_UNLCK);
+  return static_cast<uint64_t>(info.st_size);
+}
+
+Status sync_directory_below(int root, const std::string& path) {
+  const int directory = ::openat(root, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) {
+    return failure_of("open directory " + path, errno);
+  }
+  const int rc = ::fsync(directory);
+  const int error = errno;
+  ::close(directory);
+  return rc == 0 ? Status() : failure_of("sync directory " + path, error);
+}
+
+Status rename_below(int root, const std::string& source, const std::string& target) {
+  RETURN_IF_ERROR(check_path(source));
+  RETURN_IF_ERROR(check_path(target));
+  if (::renameat(root, source.c_str(), root, target.c_str()) != 0) {
+    return failure_of("rename " + source + " to " + target, errno);
+  }
+  return {};
 }
 
 }  // namespace
 
 Disk::Disk(Loop& loop, int root, int lock)
-    : root_(root), lock_(lock), side_(std::make_shared<Side>(loop)) {}
+    : loop_(loop), root_(root), lock_(lock), side_(std::make_shared<Side>(loop)) {}
 
 Result<std::unique_ptr<Disk>> Disk::open(Loop& loop, const std::string& root, Options options) {
   RETURN_IF_ERROR(make_directories(root));
@@ -115,7 +152,11 @@ Result<std::unique_ptr<Disk>> Disk::open(Loop& loop, const std::string& root, Op
 
 Disk::~Disk() {
   engine_->close();
+  loop_.cancel(pause_);
   side_.reset();
+  for (const Leaving& file : leaving_) {
+    ::close(file.descriptor);
+  }
   ::close(lock_);
   ::close(root_);
 }
@@ -171,12 +212,18 @@ Result<std::unique_ptr<env::File>> Disk::open(const std::string& path, env::Open
 }
 
 Status Disk::rename(const std::string& source, const std::string& target) {
-  RETURN_IF_ERROR(check_path(source));
-  RETURN_IF_ERROR(check_path(target));
-  if (::renameat(root_, source.c_str(), root_, target.c_str()) != 0) {
-    return failure_of("rename " + source + " to " + target, errno);
-  }
-  return {};
+  return rename_below(root_, source, target);
+}
+
+void Disk::rename_durably(const std::string& source, const std::string& target, RenameDone done) {
+  side_->run(
+      [root = root_, source, target] {
+        RETURN_IF_ERROR(rename_below(root, source, target));
+        const size_t slash = target.rfind('/');
+        return sync_directory_below(
+            root, directory_of(slash == std::string::npos ? "" : target.substr(0, slash)));
+      },
+      std::move(done));
 }
 
 Status Disk::remove(const std::string& path) {
@@ -186,12 +233,10 @@ Status Disk::remove(const std::string& path) {
   if (const int held = open_large(root_, path); held >= 0) {
     const bool removed = ::unlinkat(root_, path.c_str(), 0) == 0;
     const int error = errno;
-    side_->run(
-        [held] {
-          ::close(held);
-          return Status();
-        },
-        {});
+    leaving_.push_back({held, size_to_cut(held)});
+    if (!std::exchange(gives_back_, true)) {
+      give_back();
+    }
     return removed ? Status() : failure_of("remove " + path, error);
   }
   if (::unlinkat(root_, path.c_str(), 0) != 0 &&
@@ -201,17 +246,35 @@ Status Disk::remove(const std::string& path) {
   return {};
 }
 
+void Disk::give_back() {
+  Leaving file = leaving_.front();
+  file.size = file.size == 0 ? 0 : (file.size - 1) / kLeavingPieceBytes * kLeavingPieceBytes;
+  if (file.size == 0) {
+    leaving_.pop_front();
+  } else {
+    leaving_.front() = file;
+  }
+  side_->run(
+      [file] {
+        const int rc = file.size == 0 ? ::close(file.descriptor)
+                                      : ::ftruncate(file.descriptor, static_cast<off_t>(file.size));
+        return rc == 0 ? Status() : failure_of("cut", errno);
+      },
+      [this, cuts = file.size > 0](const Status& status) {
+        if (cuts && !status.ok()) {
+          leaving_.front().size = 0;  // then all at once
+        }
+        gives_back_ = !leaving_.empty();
+        if (gives_back_) {
+          pause_ = loop_.start(loop_.clock().now() + kLeavingPause, [this] { give_back(); });
+        }
+      });
+}
+
 Status Disk::sync_directory(const std::string& requested) {
   const std::string path = directory_of(requested);
   RETURN_IF_ERROR(check_path(path));
-  const int directory = ::openat(root_, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory < 0) {
-    return failure_of("open directory " + path, errno);
-  }
-  const int rc = ::fsync(directory);
-  const int error = errno;
-  ::close(directory);
-  return rc == 0 ? Status() : failure_of("sync directory " + path, error);
+  return sync_directory_below(root_, path);
 }
 
 }  // namespace quorate::os

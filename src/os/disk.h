@@ -8,6 +8,7 @@
 // none behind; list() does not show the file.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -44,22 +45,36 @@ class Disk final : public env::Disk {
   [[nodiscard]] Result<std::unique_ptr<env::File>> open(const std::string& path,
                                                         env::OpenMode mode) override;
   [[nodiscard]] Status rename(const std::string& source, const std::string& target) override;
-  // The name is gone at once; the room of a large file comes back beside the loop.
+  // The name is gone at once; the room of a large file comes back beside the loop, in pieces.
   [[nodiscard]] Status remove(const std::string& path) override;
   [[nodiscard]] Status sync_directory(const std::string& path) override;
+  void rename_durably(const std::string& source, const std::string& target,
+                      RenameDone done) override;
 
   // The engine in use, which may not be the one that was asked for.
   [[nodiscard]] EngineKind engine() const { return kind_; }
   [[nodiscard]] const Engine::Counters& counters() const { return engine_->counters(); }
 
  private:
-  Disk(Loop& loop, int root, int lock);
+  // A large file that has no name any more.
+  struct Leaving {
+    int descriptor;
+    uint64_t size;
+  };
 
+  Disk(Loop& loop, int root, int lock);
+  // Of the first file that leaves, the last piece; then, after a pause, the next.
+  void give_back();
+
+  Loop& loop_;
   const int root_;
   const int lock_;
   EngineKind kind_ = EngineKind::kPlain;
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<Side> side_;
+  std::deque<Leaving> leaving_;
+  bool gives_back_ = false;  // a job or a pause is under way for it
+  env::TimerId pause_ = env::TimerId::kNone;
 };
 
 }  // namespace quorate::os

@@ -7,6 +7,7 @@
 #include <linux/seccomp.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -246,10 +247,76 @@ TEST_P(DiskTest, a_large_file_is_gone_at_once_and_its_room_soon) {
     EXPECT_EQ(disk_->remove("large").ok(), round == 0);
     EXPECT_EQ(disk_->open("large", OpenMode::kRead).status().code(), Code::kNotFound);
   }
-  for (int tries = 0; tries < 2'000 && nameless() > 0; ++tries) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  turn_until([] { return nameless() == 0; });
+}
+
+uint64_t size_of(int descriptor) {
+  struct stat info {};
+  EXPECT_EQ(::fstat(descriptor, &info), 0);
+  return static_cast<uint64_t>(info.st_size);
+}
+
+TEST_P(DiskTest, a_large_file_gives_its_room_back_in_pieces) {
+  constexpr uint64_t kBytes = 3 * 1024 * 1024;
+  ASSERT_TRUE(open_file("large")->write_now(0, std::string(kBytes, 'x')).ok());
+  ASSERT_TRUE(disk_->remove("large").ok());
+  int held = -1;
+  for (int fd = 0; fd < 1'000 && held < 0; ++fd) {
+    std::error_code error;
+    const std::filesystem::path link = "/proc/self/fd/" + std::to_string(fd);
+    const std::string target = std::filesystem::read_symlink(link, error).string();
+    held = target.ends_with("/large (deleted)") ? ::dup(fd) : -1;
   }
+  ASSERT_GE(held, 0);
+  uint64_t before = kBytes;
+  turn_until([&] {
+    const uint64_t now = size_of(held);
+    EXPECT_LE(before - now, 1024u * 1024) << "all at once is what the disk stands still for";
+    before = now;
+    return nameless() == 1;  // our own
+  });
+  EXPECT_LE(before, 512u * 1024);
+  ::close(held);
+}
+
+TEST_P(DiskTest, what_somebody_still_reads_or_has_under_another_name_is_not_cut) {
+  const std::string bytes(3 * 1024 * 1024, 'x');
+  for (const char* name : {"read", "linked"}) {
+    ASSERT_TRUE(open_file(name)->write_now(0, bytes).ok());
+  }
+  const auto reader = disk_->open("read", OpenMode::kRead);
+  ASSERT_EQ(::link((root_ + "/linked").c_str(), (root_ + "/other").c_str()), 0);
+  ASSERT_TRUE(disk_->remove("read").ok());
+  ASSERT_TRUE(disk_->remove("linked").ok());
+  const Instant end = loop_.clock().now() + Duration::millis(30);
+  turn_until([&] { return loop_.clock().now() >= end; });
+  EXPECT_TRUE(content(**reader) == bytes);
+  EXPECT_TRUE(content(*disk_->open("other", OpenMode::kRead).value()) == bytes);
+}
+
+TEST_P(DiskTest, a_disk_that_ends_gives_back_what_still_had_to_leave) {
+  for (const char* name : {"a/large", "b/large"}) {
+    ASSERT_TRUE(disk_->make_directory(std::string(name, 1)).ok());
+    ASSERT_TRUE(open_file(name)->write_now(0, std::string(2'000'000, 'x')).ok());
+    ASSERT_TRUE(disk_->remove(name).ok());
+  }
+  EXPECT_EQ(nameless(), 2);
+  disk_.reset();
   EXPECT_EQ(nameless(), 0);
+}
+
+TEST_P(DiskTest, a_durable_rename_is_done_beside_the_loop_and_answered_from_it) {
+  ASSERT_TRUE(disk_->make_directory("in").ok());
+  ASSERT_TRUE(open_file("in/old")->write_now(0, "x").ok());
+  std::vector<Code> answers;
+  const auto keep = [&answers](const Status& status) { answers.push_back(status.code()); };
+  disk_->rename_durably("in/old", "in/new", keep);
+  disk_->rename_durably("in/old", "in/newer", keep);
+  disk_->rename_durably("in/new", "../out", keep);
+  EXPECT_TRUE(answers.empty()) << "never inside the call";
+  turn_until([&] { return answers.size() == 3; });
+  EXPECT_EQ(answers, (std::vector<Code>{Code::kOk, Code::kNotFound, Code::kInvalidArgument}));
+  EXPECT_EQ(disk_->list("in").value(), std::vector<std::string>{"new"});
 }
 
 TEST_P(DiskTest, two_users_of_one_directory_are_refused_until_the_first_is_gone) {
@@ -355,6 +422,60 @@ TEST_P(DiskTest, zeros_of_a_file_that_is_closed_are_answered_to_nobody) {
   disk_.reset();  // waits for the thread
   loop_.turn();
   EXPECT_FALSE(heard);
+}
+
+TEST_P(DiskTest, what_is_written_aside_arrives_whole_and_is_answered_from_the_loop) {
+  const std::unique_ptr<env::File> file = open_file("aside");
+  std::string expected(env::File::kBlockBytes, 'h');
+  ASSERT_TRUE(file->write_now(0, expected).ok());
+  int done = 0;
+  const auto count = [&done](Status status) {
+    EXPECT_TRUE(status.ok()) << status.to_string();
+    ++done;
+  };
+  for (const size_t blocks : {1, 0, 77, 32}) {
+    std::string bytes(blocks * env::File::kBlockBytes, '\0');
+    for (size_t i = 0; i < bytes.size(); ++i) {
+      bytes[i] = static_cast<char>((i * 31 + blocks) >> (i % 3));
+    }
+    const int before = done;
+    file->write_aside(expected.size(), bytes, blocks == 1 ? Sync::kNone : Sync::kData, count);
+    EXPECT_EQ(done, before) << "never inside the call";
+    turn_until([&] { return done == before + 1; });
+    expected += bytes;
+  }
+  file->write(expected.size(), {"the end"}, Sync::kData, count);
+  turn_until([&] { return done == 5; });
+  EXPECT_TRUE(content(*file) == expected + "the end");
+}
+
+TEST_P(DiskTest, what_is_written_aside_of_a_file_that_is_closed_is_answered_to_nobody) {
+  std::unique_ptr<env::File> file = open_file("aside");
+  bool heard = false;
+  file->write_aside(0, std::string(env::File::kBlockBytes, 'x'), Sync::kData,
+                    [&heard](Status) { heard = true; });
+  file.reset();
+  disk_.reset();  // waits for the thread
+  loop_.turn();
+  EXPECT_FALSE(heard);
+}
+
+TEST_P(DiskTest, a_failure_aside_with_a_sync_breaks_the_file) {
+  if (::access("/dev/full", W_OK) != 0) {
+    GTEST_SKIP() << "no /dev/full here";
+  }
+  std::filesystem::create_symlink("/dev/full", root_ + "/full");
+  const std::unique_ptr<env::File> file = open_file("full");
+  std::vector<Status> answers;
+  const auto keep = [&answers](Status status) { answers.push_back(std::move(status)); };
+  file->write_aside(0, std::string(env::File::kBlockBytes, 'x'), Sync::kData, keep);
+  turn_until([&] { return answers.size() == 1; });
+  EXPECT_FALSE(answers[0].ok());
+  file->write_aside(0, "", Sync::kData, keep);
+  file->write(0, {""}, Sync::kData, keep);
+  turn_until([&] { return answers.size() == 3; });
+  EXPECT_FALSE(answers[1].ok());
+  EXPECT_FALSE(answers[2].ok());
 }
 
 TEST_P(DiskTest, a_long_run_of_small_syncs_comes_to_its_end_and_to_the_right_bytes) {

@@ -42,28 +42,52 @@ Code code_of(int error) {
 
 constexpr uint64_t kBlock = env::File::kBlockBytes;
 constexpr uint64_t kCapacityFirst = 64 * 1024;
+// What write_aside() hands to the device at once: a small write of another file waits for that.
+constexpr size_t kAsideBytes = 128 * 1024;
 
 // The zeros that files are written ahead with. Never touched, so they take no memory.
 alignas(env::File::kBlockBytes) char zeros[env::File::kZeroBytesMax];
 
-// What waits in the page cache costs the processor five times what goes past it, and its sync holds
-// up the syncs of others.
-Status write_zeros(FileState& file, uint64_t offset, size_t bytes) {
+Status sync_of(const FileState& file) {
+  return ::fdatasync(file.descriptor) == 0 ? Status() : failure_of("sync " + file.path, errno);
+}
+
+// Whole blocks in aligned memory. What waits in the page cache costs the processor five times what
+// goes past it, and its sync holds up the syncs of others.
+Status write_past_cache(FileState& file, uint64_t offset, std::string_view blocks) {
   if (file.direct == FileState::kNotAsked) {
     const std::string self = "/proc/self/fd/" + std::to_string(file.descriptor);
     const int direct = ::open(self.c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC);
     file.direct = direct >= 0 ? direct : FileState::kNone;
   }
   if (file.direct >= 0) {
-    const Status status = write_all(file.direct, offset, {std::string_view(zeros, bytes)});
+    const Status status = write_all(file.direct, offset, {blocks});
     if (status.code() != Code::kInvalidArgument) {
       return status;
     }
     ::close(file.direct);  // the device wants other blocks than ours
     file.direct = FileState::kNone;
   }
-  RETURN_IF_ERROR(write_all(file.descriptor, offset, {std::string_view(zeros, bytes)}));
-  return ::fdatasync(file.descriptor) == 0 ? Status() : failure_of("sync " + file.path, errno);
+  RETURN_IF_ERROR(write_all(file.descriptor, offset, {blocks}));
+  return sync_of(file);
+}
+
+// From any memory, in pieces that leave the disk to others soon.
+Status write_pieces(FileState& file, uint64_t offset, std::string_view blocks) {
+  if (file.aligned == nullptr) {
+    file.aligned.reset(static_cast<char*>(std::aligned_alloc(kBlock, kAsideBytes)));
+  }
+  if (file.aligned == nullptr) {
+    return failure_of("write " + file.path, ENOMEM);
+  }
+  while (!blocks.empty()) {
+    const std::string_view piece = blocks.substr(0, kAsideBytes);
+    std::copy(piece.begin(), piece.end(), file.aligned.get());
+    RETURN_IF_ERROR(write_past_cache(file, offset, {file.aligned.get(), piece.size()}));
+    offset += piece.size();
+    blocks.remove_prefix(piece.size());
+  }
+  return {};
 }
 
 // Drops the first `done` bytes.
@@ -453,13 +477,34 @@ void File::zero(uint64_t offset, size_t bytes, env::Sync sync, WriteDone done) {
   }
   side->run(
       [state = state_, offset, bytes, sync] {
-        RETURN_IF_ERROR(write_zeros(*state, offset, bytes));
-        if (sync == env::Sync::kData && ::fdatasync(state->descriptor) != 0) {
-          return failure_of("sync " + state->path, errno);
-        }
-        return Status();
+        RETURN_IF_ERROR(write_past_cache(*state, offset, {zeros, bytes}));
+        return sync == env::Sync::kData ? sync_of(*state) : Status();
       },
       [state = state_, done = std::move(done)](Status status) mutable {
+        if (state->open) {
+          done(std::move(status));
+        }
+      });
+}
+
+void File::write_aside(uint64_t offset, std::string bytes, env::Sync sync, WriteDone done) {
+  ASSERT(offset % kBlockBytes == 0 && bytes.size() % kBlockBytes == 0);
+  const std::shared_ptr<Side> side = side_.lock();
+  if (side == nullptr) {
+    return;
+  }
+  state_->unsynced = true;
+  state_->past.forget();
+  side->run(
+      [state = state_, offset, bytes = std::move(bytes), sync, broken = state_->broken] {
+        RETURN_IF_ERROR(broken);
+        RETURN_IF_ERROR(write_pieces(*state, offset, bytes));
+        return sync == env::Sync::kData ? sync_of(*state) : Status();
+      },
+      [state = state_, sync, done = std::move(done)](Status status) mutable {
+        if (sync == env::Sync::kData && state->broken.ok()) {
+          state->broken = status;  // it may have been the sync
+        }
         if (state->open) {
           done(std::move(status));
         }

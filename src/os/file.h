@@ -132,7 +132,9 @@ struct FileState {
 
   const int descriptor;
   const std::string path;
-  int direct = kNotAsked;  // past the page cache, for zero(); the side thread's
+  // Past the page cache, for zero() and write_aside(), and memory for that; the side thread's.
+  int direct = kNotAsked;
+  std::unique_ptr<char, void (*)(void*)> aligned{nullptr, std::free};
   static constexpr int kNotAsked = -1;
   static constexpr int kNone = -2;  // not on this file system
   std::vector<Write> queued;
@@ -181,9 +183,10 @@ class Engine {
 // short is done in the loop.
 [[nodiscard]] Result<std::shared_ptr<Engine>> make_uring_engine(Loop& loop, bool in_loop);
 
-// A thread for rare work of a disk that would hold up the loop and that nobody waits for: freeing
-// large files, writing files ahead. Jobs run one after the other, in order. The thread begins with
-// the first job. The destructor waits for the jobs; what was to be done after them then never runs.
+// A thread for work of a disk that would hold up the loop and that nobody waits for: writing files
+// ahead, snapshots and their names, freeing large files. Jobs run one after the other, in order.
+// The thread begins with the first job. The destructor waits for the jobs; what was to be done
+// after them then never runs.
 class Side {
  public:
   using Job = UniqueFunction<Status()>;
@@ -229,6 +232,7 @@ class File final : public env::File {
              WriteDone done) override;
   // By the side thread and past the page cache, where the file system allows that.
   void zero(uint64_t offset, size_t bytes, env::Sync sync, WriteDone done) override;
+  void write_aside(uint64_t offset, std::string bytes, env::Sync sync, WriteDone done) override;
   [[nodiscard]] Status write_now(uint64_t offset, std::string_view bytes) override;
   [[nodiscard]] Status sync_now() override;
   [[nodiscard]] Status truncate(uint64_t size) override;

@@ -558,4 +558,27 @@ Status Disk::sync_directory(const std::string& raw) {
   return {};
 }
 
+void Disk::rename_durably(const std::string& source, const std::string& target, RenameDone done) {
+  const DiskModel& model = image_.model_;
+  const auto some = [this](Duration least, Duration most) {
+    return Duration::nanos(image_.prng_.between(least.nanos(), most.nanos()));
+  };
+  const Instant renamed = image_.world_.now() + some(model.write_min, model.write_max);
+  const Instant synced = renamed + some(model.sync_min, model.sync_max);
+  const auto status = std::make_shared<Status>();
+  image_.world_.at(life_, renamed,
+                   [this, alive = std::weak_ptr<int>(token_), source, target, status] {
+                     if (!alive.expired()) {
+                       *status = rename(source, target);
+                     }
+                   });
+  image_.world_.at(life_, synced,
+                   [this, alive = std::weak_ptr<int>(token_), parent = parent_of(target), status,
+                    done = std::move(done)]() mutable {
+                     if (!alive.expired()) {
+                       done(status->ok() ? sync_directory(parent) : *status);
+                     }
+                   });
+}
+
 }  // namespace quorate::sim

@@ -157,10 +157,14 @@ class Disk : public env::Disk {
   [[nodiscard]] Status rename(const std::string& source, const std::string& target) override;
   [[nodiscard]] Status remove(const std::string& path) override;
   [[nodiscard]] Status sync_directory(const std::string& path) override;
+  void rename_durably(const std::string& source, const std::string& target,
+                      RenameDone done) override;
 
  private:
   DiskImage& image_;
   LifeId life_;
+  // What is under way finds the disk by this; it dies with the disk.
+  std::shared_ptr<int> token_ = std::make_shared<int>(0);
 };
 
 }  // namespace quorate::sim

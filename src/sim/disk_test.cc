@@ -72,6 +72,31 @@ TEST_F(disk, a_name_without_a_synced_directory_may_be_lost) {
   EXPECT_LT(lost, 90);
 }
 
+TEST_F(disk, a_durable_rename_is_kept_by_a_crash_once_it_is_answered) {
+  std::set<std::string> seen;
+  for (int64_t micros = 0; micros < 1'000; micros += 20) {
+    image.wipe();
+    {
+      auto file = make("old");
+      ASSERT_TRUE(file->write_now(0, "x").ok());
+      ASSERT_TRUE(file->sync_now().ok());
+      ASSERT_TRUE(files.sync_directory("").ok());
+    }
+    bool done = false;
+    files.rename_durably("old", "new", [&done](const Status& status) { done = status.ok(); });
+    EXPECT_FALSE(done);
+    world.run_until(world.now() + Duration::micros(micros));
+    image.crash();
+    const bool renamed = read("new") == "x";
+    EXPECT_NE(read("old") == "x", renamed) << "one of both";
+    EXPECT_TRUE(renamed || !done);
+    seen.insert(done ? "done" : renamed ? "renamed" : "old");
+    image.wipe();
+    run();
+  }
+  EXPECT_EQ(seen.size(), 3u);
+}
+
 TEST_F(disk, a_rename_is_all_or_nothing) {
   for (int i = 0; i < 100; ++i) {
     image.wipe();

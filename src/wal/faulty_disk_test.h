@@ -124,6 +124,15 @@ class FaultyDisk final : public env::Disk {
     durable_names_ = names_;
     return Status::success();
   }
+  void rename_durably(const std::string& source, const std::string& target,
+                      RenameDone done) override {
+    loop_.post(
+        [this, life = life_, status = rename(source, target), done = std::move(done)]() mutable {
+          if (life == life_) {
+            done(status.ok() ? sync_directory("") : status);
+          }
+        });
+  }
 
  private:
   friend class FaultyFile;
@@ -247,6 +256,10 @@ class FaultyFile final : public env::File {
       }
       done(std::move(status));
     });
+  }
+  void write_aside(uint64_t offset, std::string bytes, env::Sync sync, WriteDone done) override {
+    ASSERT(offset % kBlockBytes == 0 && bytes.size() % kBlockBytes == 0, "whole blocks");
+    env::File::write_aside(offset, std::move(bytes), sync, std::move(done));
   }
   Status write_now(uint64_t offset, std::string_view bytes) override {
     Status status = disk_.count("write");

@@ -94,6 +94,7 @@ Result<std::unique_ptr<env::File>> Segments::take_spare(const std::string& targe
 }
 
 void Segments::free_before(uint32_t number) {
+  filled_last_.reset();  // a file that is open does not give back its room in pieces
   while (segments_.size() > 1 && segments_.front().number < number) {
     Segment& segment = segments_.front();
     ASSERT(segment.pinned == nullptr, "a segment is freed while a group needs it");
