@@ -89,6 +89,7 @@ node::Options node_options(const Config& config) {
   options.wal.sync_interval = config.sync_interval;
   options.wal.segment_bytes = config.segment_bytes;
   options.snapshot_log_bytes = config.snapshot_log_bytes;
+  options.snapshot_machine_percent = config.snapshot_state_percent;
   return options;
 }
 

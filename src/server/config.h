@@ -89,6 +89,7 @@ struct Config {
   std::string disk_engine;  // uring, plain
   uint64_t segment_bytes = 0;
   uint64_t snapshot_log_bytes = 0;
+  uint64_t snapshot_state_percent = 0;
   Duration loop_spin;
 
   LogLevel log_level = LogLevel::kInfo;
@@ -116,7 +117,7 @@ struct ConfigSources {
   std::string file_name;
   std::function<std::optional<std::string>(const std::string&)> environment;  // may be empty
   std::vector<std::string> arguments;  // "--http-listen", "x:1" or "--http-listen=x:1"
-  std::string host_name = {};  // of this machine: where a node that is alone is found
+  std::string host_name = {};          // of this machine: where a node that is alone is found
 };
 
 // All errors at once, one per line.

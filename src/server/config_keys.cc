@@ -326,6 +326,10 @@ constexpr ConfigKey kKeys[] = {
     {"storage.snapshot_log_bytes", "size", "64MiB",
      "A group is snapshotted when its log has grown by this, or by its state's size if greater.",
      size<&Config::snapshot_log_bytes>},
+    {"storage.snapshot_state_percent", "number", "100",
+     "How much of its state's size the log must reach for that: less makes restarts shorter and "
+     "writes more.",
+     count<&Config::snapshot_state_percent, 0, 1'000>},
     {"loop.spin", "duration", "0us",
      "Poll this long before sleeping: trades a core's idle time for latency.",
      duration<&Config::loop_spin>},
