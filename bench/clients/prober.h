@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "bench/clients/standstills.h"
 #include "os/clock.h"
 
 namespace quorate::bench {
@@ -48,7 +49,9 @@ class Prober {
 
   // Ends the probing. Before: once, and before seen().
   void stop();
-  [[nodiscard]] Seen seen(Instant begin, Instant end) const;
+  // Less the time in which the machine stood still, if that was watched.
+  [[nodiscard]] Seen seen(Instant begin, Instant end,
+                          const Standstills* standstills = nullptr) const;
   [[nodiscard]] uint64_t failed() const { return failed_; }
 
  private:
