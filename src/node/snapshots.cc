@@ -59,9 +59,12 @@ void SnapshotTaker::start() {
   step();
 }
 
+// Nobody waits for a snapshot, but whoever is served waits for a core and for the disk: both have
+// as long without it as a piece took.
 void SnapshotTaker::step() {
+  const Instant begin = group_.shell_.clock.now();
   const bool more = source_->next(group_.shell_.options.snapshot_step_bytes, chunk_);
-  writer_->write(chunk_, [this, alive = alive_, more](Status status) {
+  writer_->write(chunk_, [this, alive = alive_, more, begin](Status status) {
     if (!*alive) {
       return;
     }
@@ -69,7 +72,8 @@ void SnapshotTaker::step() {
     if (!status.ok()) {
       stop();
     } else if (more) {
-      group_.shell_.timer.defer([this, alive] {
+      const Instant now = group_.shell_.clock.now();
+      group_.shell_.timer.start(now + (now - begin), [this, alive] {
         if (*alive && busy()) {
           step();
         }

@@ -55,6 +55,7 @@ TEST_F(cluster, a_snapshot_that_cannot_be_read_while_it_is_installed_stops_the_n
 
   all.disk(late).set_model(plan.disk);
   all.end(late, Cluster::End::kKill);
+  run(Duration::seconds(4));  // what it has received whole is old by then
   ASSERT_TRUE(all.start(late));
   run(Duration::seconds(3));
   registers.stop();

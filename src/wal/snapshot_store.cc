@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/assert.h"
 #include "base/crc.h"
@@ -24,6 +25,7 @@ constexpr std::string_view kPartSuffix = ".part";
 constexpr uint64_t kSyncEachBytes = 4 * 1024 * 1024;
 // What is taken is, too: the log's own syncs, for which clients wait, stand behind these.
 constexpr uint64_t kSyncTakenEachBytes = 512 * 1024;
+constexpr size_t kFileBlockBytes = env::File::kBlockBytes;
 
 std::string name_of(const SnapshotInfo& info) {
   return std::string(kPrefix) + std::to_string(info.group.value()) + "-" +
@@ -114,6 +116,9 @@ class Store final : public SnapshotStore {
   env::Disk& disk() { return disk_; }
   // The file under its working name is whole and synced: it becomes the snapshot.
   Status publish(const SnapshotInfo& info, std::string_view suffix);
+  // The same beside the loop. If `wanted` has gone when it is done, the snapshot goes too.
+  void publish_aside(const SnapshotInfo& info, std::weak_ptr<bool> wanted,
+                     SnapshotWriter::Done done);
 
  private:
   using Wholes = std::vector<std::shared_ptr<Whole>>;  // by index, then term
@@ -124,17 +129,27 @@ class Store final : public SnapshotStore {
   void insert(const SnapshotInfo& info);
   Status start_part(const SnapshotInfo& info);
   void drop_part(GroupId group);
+  void settled(const SnapshotInfo& info, bool wanted, const Status& status);
+  [[nodiscard]] bool is_known(const SnapshotInfo& info) const;
 
   env::Disk& disk_;
   std::string directory_;
   std::map<GroupId, Wholes> wholes_;
   std::map<GroupId, Part> parts_;
+  std::set<std::string> settling_;  // names that are being given
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
+// Whole blocks of the file are written aside as they fill, from its start; what is left goes with
+// the last sync.
 class FileWriter final : public SnapshotWriter {
  public:
   FileWriter(Store& store, SnapshotInfo info, std::unique_ptr<env::File> file)
-      : store_(store), info_(std::move(info)), framer_(info_), file_(std::move(file)) {}
+      : store_(store),
+        info_(std::move(info)),
+        framer_(info_),
+        file_(std::move(file)),
+        out_(encode_snapshot_head(info_)) {}
   ~FileWriter() override {
     file_.reset();
     if (!finished_) {
@@ -144,35 +159,49 @@ class FileWriter final : public SnapshotWriter {
 
   void write(std::string_view chunk, Done done) override {
     ASSERT(!done_, "one chunk at a time");
+    done_ = std::move(done);
     framer_.add(chunk, out_);
-    unsynced_ += out_.size();
+    std::string blocks = std::move(out_);
+    out_ = blocks.substr(blocks.size() - blocks.size() % kFileBlockBytes);
+    blocks.resize(blocks.size() - out_.size());
+    unsynced_ += blocks.size();
     const bool syncs = unsynced_ >= kSyncTakenEachBytes;
     unsynced_ = syncs ? 0 : unsynced_;
-    submit(syncs ? env::Sync::kData : env::Sync::kNone, std::move(done));
+    const uint64_t at = std::exchange(at_, at_ + blocks.size());
+    file_->write_aside(at, std::move(blocks), syncs ? env::Sync::kData : env::Sync::kNone,
+                       [this](Status status) { on_written(std::move(status)); });
   }
   void finish(Done done) override {
     ASSERT(!done_, "one chunk at a time");
+    done_ = std::move(done);
     framer_.finish(info_, out_);
-    finishing_ = true;
-    submit(MUTANT(snapshot_counts_before_sync) ? env::Sync::kNone : env::Sync::kData,
-           std::move(done));
+    const env::Sync sync =
+        MUTANT(snapshot_counts_before_sync) ? env::Sync::kNone : env::Sync::kData;
+    file_->write(at_, {out_}, sync, [this](Status status) { on_last_written(std::move(status)); });
   }
 
  private:
-  void submit(env::Sync sync, Done done) {
-    done_ = std::move(done);
-    const uint64_t at = framer_.advance(out_.size());
-    file_->write(at, {out_}, sync, [this](Status status) { on_written(std::move(status)); });
-  }
   void on_written(Status status) {
-    out_.clear();
     if (failed_.ok()) {
       failed_ = std::move(status);
     }
-    if (failed_.ok() && finishing_) {
-      failed_ = store_.publish(info_, kNewSuffix);
-      finished_ = failed_.ok();
+    answer();
+  }
+  void on_last_written(Status status) {
+    if (failed_.ok()) {
+      failed_ = std::move(status);
     }
+    if (!failed_.ok()) {
+      answer();
+      return;
+    }
+    finished_ = true;  // the file is the store's from here on
+    store_.publish_aside(info_, wanted_, [this](Status published) {
+      failed_ = std::move(published);
+      answer();
+    });
+  }
+  void answer() {
     Done done = std::move(done_);
     const Status answer = failed_;
     done(answer);  // may destroy the writer
@@ -182,12 +211,13 @@ class FileWriter final : public SnapshotWriter {
   SnapshotInfo info_;
   Framer framer_;
   std::unique_ptr<env::File> file_;
-  std::string out_;
+  std::string out_;  // not written yet
+  uint64_t at_ = 0;  // where it goes
   uint64_t unsynced_ = 0;
   Done done_;
   Status failed_;  // the first failure stays: a snapshot with a gap must not be finished
-  bool finishing_ = false;
   bool finished_ = false;
+  std::shared_ptr<bool> wanted_ = std::make_shared<bool>(true);
 };
 
 class FileReader final : public SnapshotReader {
@@ -311,6 +341,47 @@ Status Store::publish(const SnapshotInfo& info, std::string_view suffix) {
   return Status::success();
 }
 
+// While the name is given and synced, the writer may go: its group ends, or has another's snapshot
+// installed, which may be of the same name even.
+void Store::publish_aside(const SnapshotInfo& info, std::weak_ptr<bool> wanted,
+                          SnapshotWriter::Done done) {
+  if (MUTANT(snapshot_counts_before_rename_sync)) {
+    done(publish(info, kNewSuffix));
+    return;
+  }
+  const std::string name = name_of(info);
+  settling_.insert(name);
+  disk_.rename_durably(path(name + std::string(kNewSuffix)), path(name),
+                       [this, alive = std::weak_ptr<bool>(alive_), info, wanted,
+                        done = std::move(done)](Status status) mutable {
+                         if (!alive.expired()) {
+                           settled(info, !wanted.expired(), status);
+                         }
+                         if (!wanted.expired()) {
+                           done(std::move(status));
+                         }
+                       });
+}
+
+void Store::settled(const SnapshotInfo& info, bool wanted, const Status& status) {
+  const std::string name = name_of(info);
+  settling_.erase(name);
+  if (!status.ok()) {
+    (void)disk_.remove(path(name + std::string(kNewSuffix)));
+  } else if (wanted) {
+    insert(info);
+  } else if (!is_known(info)) {
+    (void)disk_.remove(path(name));
+  }
+}
+
+bool Store::is_known(const SnapshotInfo& info) const {
+  const auto wholes = wholes_.find(info.group);
+  return wholes != wholes_.end() &&
+         std::any_of(wholes->second.begin(), wholes->second.end(),
+                     [&info](const auto& whole) { return same(whole->info, info); });
+}
+
 std::vector<SnapshotInfo> Store::list() const {
   std::vector<SnapshotInfo> infos;
   for (const auto& [group, wholes] : wholes_) {
@@ -343,11 +414,13 @@ Result<std::unique_ptr<SnapshotWriter>> Store::create(SnapshotInfo info) {
   if (info.header.size() > limits::kSnapshotHeaderBytesMax) {
     return Status{Code::kTooLarge, "the header of a snapshot"};
   }
+  if (settling_.contains(name_of(info))) {
+    return Status{Code::kUnavailable, "this very snapshot is about to get its name"};
+  }
   const std::string name = path(name_of(info) + std::string(kNewSuffix));
   auto file = disk_.open(name, env::OpenMode::kCreate);
   RETURN_IF_ERROR(file);
   RETURN_IF_ERROR((*file)->truncate(0));
-  RETURN_IF_ERROR((*file)->write_now(0, encode_snapshot_head(info)));
   return std::unique_ptr<SnapshotWriter>(
       std::make_unique<FileWriter>(*this, std::move(info), std::move(*file)));
 }

@@ -137,6 +137,52 @@ TEST(snapshot_store, what_was_not_finished_leaves_nothing_behind) {
   EXPECT_TRUE(test.disk.names().empty());
 }
 
+// Wherever a crash comes: what was listed by then is there afterwards.
+TEST(snapshot_store, a_taken_snapshot_counts_only_once_its_bytes_and_its_name_are_durable) {
+  const std::string body = body_of(100'000);
+  for (int steps = 0; steps < 8; ++steps) {
+    for (const Crash crash : {Crash::kLose, Crash::kTear, Crash::kKeep}) {
+      Fixture test;
+      auto writer = test.store->create(Fixture::info());
+      bool finished = false;
+      (*writer)->write(body, [](Status) {});
+      test.loop.run();
+      (*writer)->finish([&finished](const Status& status) { finished = status.ok(); });
+      for (int step = 0; step < steps; ++step) {
+        test.loop.step();
+      }
+      const bool listed = !test.store->list().empty();
+      EXPECT_EQ(listed, finished) << "after " << steps << " steps";
+      EXPECT_TRUE(steps < 7 || finished);
+      writer->reset();
+      test.restart(crash);
+      EXPECT_TRUE(!listed || test.read_all() == body) << "after " << steps << " steps";
+    }
+  }
+}
+
+TEST(snapshot_store, what_is_given_up_while_it_gets_its_name_goes_with_it) {
+  for (const bool received : {false, true}) {
+    Fixture test;
+    auto writer = test.store->create(Fixture::info());
+    (*writer)->write("taken", [](Status) {});
+    test.loop.run();
+    (*writer)->finish([](Status) { FAIL() << "nobody is there to hear of it"; });
+    EXPECT_TRUE(test.loop.step()) << "the last write";
+    writer->reset();
+    EXPECT_EQ(test.store->create(Fixture::info()).status().code(), Code::kUnavailable)
+        << "its file is not free yet";
+    if (received) {
+      ASSERT_TRUE(test.store->receive(Fixture::info(), 0, "taken").ok());
+      ASSERT_TRUE(test.store->receive_finish(Fixture::info()).ok());
+    }
+    test.loop.run();
+    EXPECT_EQ(test.read_all(), received ? "taken" : "none");
+    EXPECT_EQ(test.disk.names().size(), received ? 1u : 0u);
+    EXPECT_TRUE(test.store->create(Fixture::info()).ok());
+  }
+}
+
 TEST(snapshot_store, a_flipped_bit_anywhere_is_found_at_open) {
   Fixture test;
   ASSERT_TRUE(test.write(Fixture::info(), body_of(70'000)).ok());
