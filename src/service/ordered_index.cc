@@ -32,14 +32,49 @@ uint32_t OrderedIndex::head_of(std::string_view key, size_t prefix) {
   return __builtin_bswap32(word);
 }
 
-size_t OrderedIndex::prefix_of(const Fences& fences) {
-  if (!fences.low.has_value() || !fences.high.has_value()) {
-    return 0;
+bool OrderedIndex::is_open(const Fences& fences) {
+  return !fences.low.has_value() || !fences.high.has_value();
+}
+
+// Keys ascend, so what the first and the last have in common all have.
+size_t OrderedIndex::common_prefix_of(const Node& node) const {
+  return node.count == 0
+             ? 0
+             : common_prefix(entries_.key(node.refs[0]), entries_.key(node.refs[node.count - 1]));
+}
+
+size_t OrderedIndex::prefix_of(const Node& node, const Fences& fences) const {
+  return is_open(fences) ? common_prefix_of(node) : common_prefix(*fences.low, *fences.high);
+}
+
+void OrderedIndex::fence(Node& node, const Fences& fences) {
+  node.is_open = is_open(fences);
+  if (const size_t prefix = prefix_of(node, fences); prefix != node.prefix) {
+    set_prefix(node, prefix);
   }
-  return std::min<size_t>(common_prefix(*fences.low, *fences.high), Entries::kKeyBytesMax);
+}
+
+void OrderedIndex::fit_prefix(Node& node, std::string_view key) {
+  if (!node.is_open) {
+    return;
+  }
+  if (node.count == 0) {
+    node.prefix = static_cast<uint16_t>(key.size());
+    return;
+  }
+  const size_t prefix = common_prefix(entries_.key(node.refs[0]), key);
+  if (prefix < node.prefix) {
+    set_prefix(node, prefix);
+  }
 }
 
 size_t OrderedIndex::lower_bound(const Node& node, std::string_view key) const {
+  if (node.is_open && node.prefix > 0 && node.count > 0) {
+    const std::string_view common = entries_.key(node.refs[0]).substr(0, node.prefix);
+    if (const int order = key.substr(0, node.prefix).compare(common); order != 0) {
+      return order < 0 ? 0 : node.count;
+    }
+  }
   const uint32_t head = head_of(key, node.prefix);
   size_t low = 0;
   for (size_t left = node.count; left > 0;) {
@@ -132,7 +167,7 @@ void OrderedIndex::insert(Ref ref) {
     top->is_leaf = false;
     top->children[0] = root_;
     top->children[1] = split.right;
-    open_slot(*top, 0, head_of(entries_.key(split.separator), 0), split.separator);
+    add_separator(*top, 0, split.separator);
     root_ = top;
   }
 }
@@ -140,6 +175,7 @@ void OrderedIndex::insert(Ref ref) {
 OrderedIndex::Split OrderedIndex::insert_into(Node& node, Ref ref, const Fences& fences) {
   const std::string_view key = entries_.key(ref);
   if (node.is_leaf) {
+    fit_prefix(node, key);
     const size_t at = lower_bound(node, key);
     open_slot(node, at, head_of(key, node.prefix), ref);
     if (node.count < kSlots) {
@@ -156,11 +192,17 @@ OrderedIndex::Split OrderedIndex::insert_into(Node& node, Ref ref, const Fences&
   std::memmove(here.children + child + 2, here.children + child + 1,
                (here.count - child) * sizeof(Node*));
   here.children[child + 1] = below.right;
-  open_slot(here, child, head_of(entries_.key(below.separator), here.prefix), below.separator);
+  add_separator(here, child, below.separator);
   if (here.count < kSlots) {
     return {};
   }
   return split_inner(here, child + 1 == here.count && !fences.high.has_value(), fences);
+}
+
+void OrderedIndex::add_separator(Inner& node, size_t at, Ref separator) {
+  const std::string_view key = entries_.key(separator);
+  fit_prefix(node, key);
+  open_slot(node, at, head_of(key, node.prefix), separator);
 }
 
 // The shortest string above `left` and not above `right`.
@@ -188,14 +230,8 @@ OrderedIndex::Split OrderedIndex::split_leaf(Leaf& left, bool at_end, const Fenc
   left.next = right;
   const Ref separator =
       make_separator(entries_.key(left.refs[middle - 1]), entries_.key(right->refs[0]));
-  const size_t left_prefix = prefix_of({fences.low, entries_.key(separator)});
-  const size_t right_prefix = prefix_of({entries_.key(separator), fences.high});
-  if (left_prefix != left.prefix) {
-    set_prefix(left, left_prefix);
-  }
-  if (right_prefix != right->prefix) {
-    set_prefix(*right, right_prefix);
-  }
+  fence(left, {fences.low, entries_.key(separator)});
+  fence(*right, {entries_.key(separator), fences.high});
   return {separator, right};
 }
 
@@ -207,10 +243,12 @@ OrderedIndex::Split OrderedIndex::split_inner(Inner& left, bool at_end, const Fe
   right->count = static_cast<uint16_t>(kSlots - middle - 1);
   std::memcpy(right->refs, left.refs + middle + 1, right->count * sizeof(Ref));
   std::memcpy(right->children, left.children + middle + 1, (right->count + 1u) * sizeof(Node*));
+  std::memcpy(right->heads, left.heads + middle + 1, right->count * sizeof(uint32_t));
+  right->prefix = left.prefix;
   left.count = static_cast<uint16_t>(middle);
   const Ref separator = left.refs[middle];
-  set_prefix(left, prefix_of({fences.low, entries_.key(separator)}));
-  set_prefix(*right, prefix_of({entries_.key(separator), fences.high}));
+  fence(left, {fences.low, entries_.key(separator)});
+  fence(*right, {entries_.key(separator), fences.high});
   return {separator, right};
 }
 
@@ -261,7 +299,9 @@ void OrderedIndex::merge_child(Inner& parent, size_t child, const Fences& fences
   close_slot(parent, first);
   std::memmove(parent.children + first + 1, parent.children + first + 2,
                (parent.count - first) * sizeof(Node*));
-  set_prefix(*left, prefix_of(fences_of(parent, first, fences)));
+  const Fences around = fences_of(parent, first, fences);
+  left->is_open = is_open(around);
+  set_prefix(*left, prefix_of(*left, around));
 }
 
 void OrderedIndex::merge_leaves(Leaf& left, Leaf& right) {
@@ -391,7 +431,9 @@ size_t OrderedIndex::memory_bytes() const {
 
 size_t OrderedIndex::check_node(const Node& node, const Fences& fences, size_t depth) const {
   ASSERT(depth < 16 && node.count < kSlots);
-  ASSERT(node.prefix == prefix_of(fences));
+  ASSERT(node.is_open == is_open(fences));
+  ASSERT(node.is_open ? node.count == 0 || node.prefix <= common_prefix_of(node)
+                      : node.prefix == prefix_of(node, fences));
   for (size_t at = 0; at < node.count; ++at) {
     const std::string_view key = entries_.key(node.refs[at]);
     ASSERT(node.heads[at] == head_of(key, node.prefix));

@@ -5,14 +5,17 @@
 // that follow what all keys of the node have in common. A search thus runs inside the node, and
 // looks at an entry only where heads are equal. What is common follows from the fences, the
 // separators left and right of the node: every key between two strings shares their common prefix,
-// so that it need not be compared, and changes only when the node is split or merged.
+// so that it need not be compared, and changes only when the node is split or merged. A node at an
+// end of the tree lacks a fence: there it is what the keys that stand in it have in common, a key
+// that is searched is held against that first, and a new key may shorten it.
 //
 //   inner   [ sep 1 | sep 2 | ... ]         separators are entries of their own, without a record,
 //          /        |        \              as short as will tell the two sides apart
 //   leaf [k k k]<->[k k k]<->[k k k]
 //
 //   1. In a node heads and keys ascend strictly; child i holds keys k with sep(i) <= k < sep(i+1).
-//   2. node.prefix is the length of the common prefix of its fences, 0 where one is missing.
+//   2. node.prefix is the length of the common prefix of its fences; where one is missing, at most
+//      that of the node's own keys.
 //   3. A node has room for one more whenever an insert begins.
 #pragma once
 
@@ -30,6 +33,7 @@ class OrderedIndex {
     uint16_t count = 0;
     uint16_t prefix = 0;
     bool is_leaf = true;
+    bool is_open = true;  // lacks a fence
     uint32_t heads[kSlots];
     Ref refs[kSlots];
   };
@@ -71,6 +75,12 @@ class OrderedIndex {
       fetch_ahead(root_->refs, root_->count * sizeof(Ref));
     }
   }
+  // And later yet, the entry that every search is held against first.
+  void prefetch_first() const {
+    if (root_ != nullptr && root_->is_leaf && root_->count > 0) {
+      entries_.prefetch(root_->refs[0]);
+    }
+  }
   // The same key in another block. Before: both blocks are readable.
   void replace(Ref from, Ref to);
   // Frees no entries but the separators.
@@ -104,12 +114,12 @@ class OrderedIndex {
     std::optional<std::string_view> high;
   };
   struct Split {
-    Ref separator = Slab::kNone;   // kNone: the node was not split
+    Ref separator = Slab::kNone;  // kNone: the node was not split
     Node* right = nullptr;
   };
 
   static uint32_t head_of(std::string_view key, size_t prefix);
-  static size_t prefix_of(const Fences& fences);
+  static bool is_open(const Fences& fences);
   static Leaf* leaf(Node* node) { return static_cast<Leaf*>(node); }
   static Inner* inner(Node* node) { return static_cast<Inner*>(node); }
   static const Inner* inner(const Node* node) { return static_cast<const Inner*>(node); }
@@ -122,7 +132,14 @@ class OrderedIndex {
   static void open_slot(Node& node, size_t at, uint32_t head, Ref ref);
   static void close_slot(Node& node, size_t at);
   void set_prefix(Node& node, size_t prefix);
+  [[nodiscard]] size_t common_prefix_of(const Node& node) const;
+  [[nodiscard]] size_t prefix_of(const Node& node, const Fences& fences) const;
+  // The fences of the node are new; its heads are right for the prefix that it says it has.
+  void fence(Node& node, const Fences& fences);
+  // The key is about to come in.
+  void fit_prefix(Node& node, std::string_view key);
 
+  void add_separator(Inner& node, size_t at, Ref separator);
   Split insert_into(Node& node, Ref ref, const Fences& fences);
   Split split_leaf(Leaf& left, bool at_end, const Fences& fences);
   Split split_inner(Inner& left, bool at_end, const Fences& fences);

@@ -74,7 +74,10 @@ class Table {
     entries_.prefetch_block();
     order_.prefetch_leaf();
   }
-  void prefetch_entry(uint64_t hash) const { hash_.prefetch_entry(hash); }
+  void prefetch_entry(uint64_t hash) const {
+    hash_.prefetch_entry(hash);
+    order_.prefetch_first();
+  }
   // Before: found(). The view is good until the next change.
   [[nodiscard]] std::string_view record(const Place& place) const;
   [[nodiscard]] std::optional<std::string_view> find(std::string_view key) const;
@@ -143,7 +146,7 @@ class Table {
   class Source;
   // What was changed since freeze(), past the cursor: the old record behind a 1, or 0: absent.
   struct Freeze {
-    std::string cursor;        // last key that was written
+    std::string cursor;  // last key that was written
     bool has_cursor = false;
     std::unique_ptr<Table> aside;
     uint64_t count = 0;
@@ -154,7 +157,7 @@ class Table {
     std::string last_key;
     uint64_t count = 0;
     bool ended = false;
-    RestoreObserver* observer = nullptr;   // of the piece at hand
+    RestoreObserver* observer = nullptr;  // of the piece at hand
   };
 
   static uint64_t digest_of(std::string_view key, std::string_view record);

@@ -93,6 +93,9 @@ TEST(table, does_what_a_map_does) {
       Model model;
       for (int step = 0; step < 4'000; ++step) {
         change(prng, make_key, table, model);
+        if (step % 500 == 0) {
+          table.check_invariants();
+        }
       }
       table.check_invariants();
       expect_equal(table, model);
@@ -147,6 +150,51 @@ TEST(table, walks_both_ways_from_any_key) {
     ASSERT_EQ(at.key(), expected->first);
   }
   EXPECT_EQ(expected, model.rend());
+}
+
+// Of one leaf, and of many, whose outer nodes know what their own keys have in common.
+TEST(table, a_search_may_be_for_what_no_key_begins_with) {
+  for (const int count : {1, 2, 40, 5'000}) {
+    Table table(1);
+    Model model;
+    const auto put = [&](std::string key) {
+      table.put(key, "r");
+      model[std::move(key)] = "r";
+    };
+    const auto expect_found = [&](const std::string& wanted) {
+      const auto found = table.at_or_after(wanted);
+      const auto expected = model.lower_bound(wanted);
+      ASSERT_EQ(found.valid(), expected != model.end()) << wanted;
+      if (found.valid()) {
+        EXPECT_EQ(found.key(), expected->first) << wanted;
+      }
+    };
+    for (int i = 0; i < count; ++i) {
+      put("space/user:" + std::to_string(100'000 + i * 7));
+    }
+    const char* const wanted[] = {"",
+                                  "a",
+                                  "space",
+                                  "space/user:",
+                                  "space/users",
+                                  "space/user:1",
+                                  "space/user:100007",
+                                  "space/user:9",
+                                  "space/v",
+                                  "t",
+                                  "\xff"};
+    for (const std::string key : wanted) {
+      expect_found(key);
+    }
+    for (const std::string key : {"space/w", "space/user:100001x", "r", "", "z"}) {
+      put(key);
+      table.check_invariants();
+      expect_equal(table, model);
+    }
+    for (const std::string key : wanted) {
+      expect_found(key);
+    }
+  }
 }
 
 TEST(table, an_empty_table_has_no_ends) {
@@ -325,8 +373,8 @@ TEST(due, comes_in_the_order_of_stamps_and_then_of_items) {
       due.add(Stamp::from_micros(micros), item);
       model[{micros, item}] = true;
     }
-    ASSERT_EQ(due.next(), model.empty() ? Stamp::never()
-                                        : Stamp::from_micros(model.begin()->first.first));
+    ASSERT_EQ(due.next(),
+              model.empty() ? Stamp::never() : Stamp::from_micros(model.begin()->first.first));
   }
   due.check_invariants();
   for (const auto& [at_item, unused] : model) {
