@@ -44,6 +44,31 @@ TEST(codec, what_is_written_is_read_back) {
   EXPECT_TRUE(reader.done());
 }
 
+TEST(codec, a_short_writer_writes_the_same_bytes) {
+  std::string expected;
+  Writer writer(expected);
+  std::string out = "before";
+  ShortWriter<40> gathered;
+  for (const uint64_t value : {uint64_t{0}, uint64_t{127}, uint64_t{128}, uint64_t{300},
+                               std::numeric_limits<uint64_t>::max()}) {
+    writer.u8(7);
+    writer.u16(65000);
+    writer.u32(4'000'000'000);
+    writer.u64(value);
+    writer.varint(value);
+    writer.id(Index(value));
+    gathered.u8(7);
+    gathered.u16(65000);
+    gathered.u32(4'000'000'000);
+    gathered.u64(value);
+    gathered.varint(value);
+    gathered.id(Index(value));
+    gathered.move_to(out);
+    EXPECT_TRUE(gathered.view().empty());
+  }
+  EXPECT_EQ(out, "before" + expected);
+}
+
 TEST(codec, varints_of_every_length_survive) {
   for (int bit = 0; bit < 64; ++bit) {
     for (const uint64_t value : {uint64_t{1} << bit, (uint64_t{1} << bit) - 1}) {

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/assert.h"
 #include "base/ids.h"
 #include "base/time.h"
 
@@ -61,6 +62,49 @@ class Writer {
   }
 
   std::string& out_;
+};
+
+// The same for the few fields in front of something long: they are gathered here and go to their
+// output at once, because each append to a string costs more than the field.
+template <size_t kBytesMax>
+class ShortWriter {
+ public:
+  void u8(uint8_t value) {
+    ASSERT(size_ < kBytesMax);
+    bytes_[size_++] = static_cast<char>(value);
+  }
+  void u16(uint16_t value) { fixed(value); }
+  void u32(uint32_t value) { fixed(value); }
+  void u64(uint64_t value) { fixed(value); }
+  void varint(uint64_t value) {
+    ASSERT(size_ + 10 <= kBytesMax);
+    while (value >= 0x80) {
+      bytes_[size_++] = static_cast<char>(value | 0x80);
+      value >>= 7;
+    }
+    bytes_[size_++] = static_cast<char>(value);
+  }
+  template <class Tag, class Rep>
+  void id(Strong<Tag, Rep> value) {
+    varint(value.value());
+  }
+  [[nodiscard]] std::string_view view() const { return {bytes_, size_}; }
+  // Appends what was gathered to `out`, and begins anew.
+  void move_to(std::string& out) {
+    out.append(bytes_, size_);
+    size_ = 0;
+  }
+
+ private:
+  template <std::unsigned_integral T>
+  void fixed(T value) {
+    ASSERT(size_ + sizeof(T) <= kBytesMax);
+    std::memcpy(bytes_ + size_, &value, sizeof(T));
+    size_ += sizeof(T);
+  }
+
+  size_t size_ = 0;
+  char bytes_[kBytesMax];
 };
 
 class Reader {

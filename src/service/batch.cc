@@ -39,22 +39,25 @@ CommandKey CommandKey::from_bytes(std::string_view bytes) {
 void BatchWriter::add(const BatchCommand& command) {
   const auto service = static_cast<uint8_t>(command.service);
   ASSERT(service < kServicesMax);
-  Writer writer(payload_);
+  ShortWriter<1 + kHeaderBytesMax> writer;
   if (count_++ == 0) {
     writer.u8(kVersion);
   }
   const bool has_session = !command.session.none();
   const bool has_key = !command.key.none();
-  writer.u8(static_cast<uint8_t>(service | (has_session ? kHasSession : 0) |
-                                 (has_key ? kHasKey : 0)));
+  writer.u8(
+      static_cast<uint8_t>(service | (has_session ? kHasSession : 0) | (has_key ? kHasKey : 0)));
   if (has_session) {
     writer.id(command.session);
     writer.varint(command.sequence);
   }
   if (has_key) {
-    writer.raw(command.key.view());
+    writer.move_to(payload_);
+    payload_.append(command.key.view());
   }
-  writer.bytes(command.body);
+  writer.varint(command.body.size());
+  writer.move_to(payload_);
+  payload_.append(command.body);
 }
 
 std::string BatchWriter::take() {

@@ -23,7 +23,10 @@ int64_t unzigzag(uint64_t value) {
   return static_cast<int64_t>(value >> 1) ^ -static_cast<int64_t>(value & 1);
 }
 
-void write_records(const Item& item, Writer& out) {
+// What an item says before its records, or one record.
+using Fields = ShortWriter<128>;
+
+void write_records(const Item& item, Fields& out, std::string& directory) {
   out.id(item.first);
   out.id(item.before_term);
   out.varint(item.records.size());
@@ -38,6 +41,7 @@ void write_records(const Item& item, Writer& out) {
     at = record.at.micros();
     out.varint(record.bytes);
     out.u32(record.crc);
+    out.move_to(directory);
   }
 }
 
@@ -71,7 +75,7 @@ void read_records(Reader& in, Item& item) {
   }
 }
 
-void write_state(const State& state, Writer& out) {
+void write_state(const State& state, Fields& out) {
   out.id(state.term);
   out.id(state.vote);
   out.id(state.commit);
@@ -188,8 +192,9 @@ uint32_t seed_of(uint64_t log, uint64_t number) {
 
 void encode_item(const Item& item, uint32_t seed, std::string& directory) {
   const size_t begin = directory.size();
-  directory.append(kItemPrefixBytes, '\0');
-  Writer out(directory);
+  Fields out;
+  out.u32(0);
+  out.u16(0);
   out.u8(static_cast<uint8_t>(item.kind));
   out.u8(item.suspect ? kFlagSuspect : 0);
   out.id(item.group);
@@ -200,7 +205,7 @@ void encode_item(const Item& item, uint32_t seed, std::string& directory) {
   }
   if (item.has_records()) {
     ASSERT(!item.records.empty() && item.records.size() <= kItemRecordsMax);
-    write_records(item, out);
+    write_records(item, out, directory);
   } else if (item.kind == ItemKind::kMissing) {
     out.id(item.first);
     out.id(item.last_term);
@@ -213,6 +218,7 @@ void encode_item(const Item& item, uint32_t seed, std::string& directory) {
     out.id(item.last);
     out.id(item.last_term);
   }
+  out.move_to(directory);
   const size_t body = directory.size() - begin - kItemPrefixBytes;
   ASSERT(body <= UINT16_MAX, "an item is too large for its size field");
   const auto size = static_cast<uint16_t>(body);

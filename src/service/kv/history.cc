@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "service/verb/fields.h"
 #include "service/value/packed.h"
+#include "service/verb/fields.h"
 
 namespace quorate::service::kv {
 namespace {
@@ -16,11 +16,16 @@ constexpr uint8_t kPreviousIsPacked = 4;
 constexpr uint8_t kHasEnd = 8;
 constexpr unsigned kKindShift = 4;
 
-void write_value(Writer& writer, std::string_view value, uint64_t packed_from) {
+// The fields between two strings.
+using Fields = ShortWriter<64>;
+
+void write_value(Fields& fields, std::string_view value, uint64_t packed_from, std::string& out) {
   if (packed_from > 0) {
-    writer.varint(packed_from);
+    fields.varint(packed_from);
   }
-  writer.bytes(value);
+  fields.varint(value.size());
+  fields.move_to(out);
+  out.append(value);
 }
 
 void unpack_into(uint64_t size, std::string_view& value, std::deque<std::string>& unpacked) {
@@ -37,7 +42,8 @@ void unpack_into(uint64_t size, std::string_view& value, std::deque<std::string>
 
 // A change without its revision, which follows from its place in the block; and with its distance
 // in time from the one before.
-void History::write(Writer& writer, const Entry& entry, Stamp before) {
+void History::write(const Entry& entry, Stamp before, std::string& out) {
+  Fields writer;
   const Change& change = entry.change;
   const bool has_end = entry.expires != Stamp::never();
   unsigned tag = static_cast<unsigned>(change.kind) << kKindShift;
@@ -48,15 +54,16 @@ void History::write(Writer& writer, const Entry& entry, Stamp before) {
   writer.u8(static_cast<uint8_t>(tag));
   write_signed(writer, (entry.at - before).micros());
   writer.id(entry.keyspace);
-  writer.bytes(change.key);
-  write_value(writer, change.value, entry.packed.value);
+  write_value(writer, change.key, 0, out);
+  write_value(writer, change.value, entry.packed.value, out);
   writer.varint(change.version);
   if (change.had_previous) {
-    write_value(writer, change.previous, entry.packed.previous);
+    write_value(writer, change.previous, entry.packed.previous, out);
   }
   if (has_end) {
-    writer.stamp(entry.expires);
+    writer.u64(static_cast<uint64_t>(entry.expires.micros()));
   }
+  writer.move_to(out);
 }
 
 History::Entry History::read_one(Reader& reader, Stamp before) {
@@ -90,8 +97,7 @@ void History::append(const Entry& entry) {
   }
   std::string& bytes = blocks_.back().bytes;
   const size_t before = bytes.size();
-  Writer writer(bytes);
-  write(writer, entry, last_);
+  write(entry, last_, bytes);
   bytes_ += bytes.size() - before;
   end_ = entry.change.revision;
   last_ = entry.at;

@@ -73,14 +73,14 @@ class History {
 
  private:
   struct Block {
-    Revision before;     // the change before the first of the block
-    Stamp begin;         // its time
+    Revision before;  // the change before the first of the block
+    Stamp begin;      // its time
     std::string bytes;
   };
   static constexpr size_t kBlockBytes = 64 * 1024;
   static constexpr size_t kUsualBytes = 192;  // of an entry
 
-  static void write(Writer& writer, const Entry& entry, Stamp before);
+  static void write(const Entry& entry, Stamp before, std::string& out);
   [[nodiscard]] static Entry read_one(Reader& reader, Stamp before);
   void make_room();
 

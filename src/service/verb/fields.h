@@ -42,7 +42,8 @@ void read_enum(Reader& reader, Enum greatest, Enum& value) {
 }
 
 // Small numbers of either sign take few bytes.
-inline void write_signed(Writer& writer, int64_t value) {
+template <class AnyWriter>
+void write_signed(AnyWriter& writer, int64_t value) {
   const auto bits = static_cast<uint64_t>(value);
   writer.varint(bits << 1 ^ (value < 0 ? ~uint64_t{0} : 0));
 }
