@@ -112,8 +112,9 @@ Status Log::begin(Recovered recovered) {
   RETURN_IF_ERROR(segments_.begin(recovered.next_segment, next_batch_));
   take_open_batch();
   for (auto& [id, rebuilt] : recovered.groups) {
-    PinnedGroup& group =
-        *groups_.emplace(id, std::make_unique<PinnedGroup>(rebuilt.log)).first->second;
+    std::unique_ptr<PinnedGroup>& place = place_of(id);
+    place = std::make_unique<PinnedGroup>(rebuilt.log);
+    PinnedGroup& group = *place;
     group.life = rebuilt.life;
     group.last_batch = rebuilt.last_batch;
     group.state_batch = rebuilt.state_batch;
@@ -130,12 +131,19 @@ Status Log::begin(Recovered recovered) {
 }
 
 PinnedGroup* Log::find(GroupId id) const {
-  const auto at = groups_.find(id);
-  return at == groups_.end() ? nullptr : at->second.get();
+  return id.value() < groups_.size() ? groups_[id.value()].get() : nullptr;
+}
+
+std::unique_ptr<PinnedGroup>& Log::place_of(GroupId id) {
+  ASSERT(id.value() <= limits::kGroupsMax);
+  if (id.value() >= groups_.size()) {
+    groups_.resize(id.value() + size_t{1});
+  }
+  return groups_[id.value()];
 }
 
 PinnedGroup& Log::group_of(GroupId id) {
-  auto& group = groups_[id];
+  std::unique_ptr<PinnedGroup>& group = place_of(id);
   if (group == nullptr) {
     group = std::make_unique<PinnedGroup>(GroupLog(id));
     group->life = static_cast<uint16_t>(open_->batch.number());
@@ -307,7 +315,7 @@ void Log::remove_group(GroupId id) {
   for (auto& batch : sealed_) {
     forget(*batch);
   }
-  groups_.erase(id);
+  groups_[id.value()].reset();
 }
 
 void Log::trust(GroupId id) {

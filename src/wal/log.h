@@ -18,7 +18,6 @@
 #include <deque>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "wal/batch.h"
@@ -85,6 +84,7 @@ class Log final : public Wal {
   [[nodiscard]] Status write_opening();
   PinnedGroup& group_of(GroupId id);
   PinnedGroup* find(GroupId id) const;
+  std::unique_ptr<PinnedGroup>& place_of(GroupId id);
   Item& start_item(PinnedGroup& group, ItemKind kind);
   uint32_t add_item(PinnedGroup& group);
   void make_room(uint64_t bytes);
@@ -136,7 +136,7 @@ class Log final : public Wal {
   Segments segments_;
   uint64_t window_ = 0;
   uint32_t window_of_ = 0;  // the newest segment when window_ was reckoned
-  std::unordered_map<GroupId, std::unique_ptr<PinnedGroup>> groups_;
+  std::vector<std::unique_ptr<PinnedGroup>> groups_;  // by number
 
   std::unique_ptr<OpenBatch> open_;
   std::deque<std::unique_ptr<OpenBatch>> sealed_;  // full before they were flushed

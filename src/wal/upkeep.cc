@@ -81,8 +81,8 @@ uint64_t Log::window() {
   if (window_of_ != segments_.newest().number) {
     window_of_ = segments_.newest().number;
     uint64_t needed = 0;
-    for (const auto& [id, group] : groups_) {
-      needed += group->log.bytes();
+    for (const auto& group : groups_) {
+      needed += group == nullptr ? 0 : group->log.bytes();
     }
     window_ = std::max<uint64_t>(options_.rewrite_after_segments,
                                  2 * needed / options_.segment_bytes + 2);
