@@ -49,7 +49,7 @@ Group::~Group() = default;
 // ---- inputs
 // ---------------------------------------------------------------------------------------
 
-void Group::step(raft::Message message, Instant now) {
+void Group::step(raft::Message&& message, Instant now) {
   raft_.step(std::move(message), now);
   // Most answers change nothing that anybody must be told.
   if (raft_.has_ready() || place == kNoPlace) {
@@ -146,11 +146,13 @@ void Group::on_link(NodeId peer, bool up, Instant now) {
   }
 }
 
-void Group::on_persisted(const raft::PersistPoint& point, std::vector<raft::Message> after,
+void Group::on_persisted(const raft::PersistPoint& point, std::span<const raft::Message> after,
                          Instant now) {
   send(after);
   raft_.on_persisted(point, now);
-  shell_.mark_dirty(*this);
+  if (raft_.has_ready() || place == kNoPlace) {
+    shell_.mark_dirty(*this);
+  }
 }
 
 void Group::abandon() {
@@ -167,9 +169,25 @@ void Group::abandon() {
 void Group::work(Instant now) {
   propose_batch(now);
   ask_read_round(now);
+  handle_readys(now);
+}
+
+void Group::handle_readys(Instant now) {
   while (raft_.has_ready()) {
-    handle(raft_.take_ready(), now);
+    raft_.take_ready(shell_.ready);
+    handle(shell_.ready, now);
   }
+}
+
+bool Group::wants_settle(Instant now) const {
+  if (applied_ < commit_ || (round_ != 0 && applied_ >= round_end_) || reads_.has_granted() ||
+      !beats_.empty() || raft_.has_ready()) {
+    return true;
+  }
+  if (!leads() || !due_index_.none() || now < due_again_) {
+    return false;
+  }
+  return !due_known_ || (next_due_ != Stamp::never() && next_due_ <= shell_.clock.wall_at(now));
 }
 
 bool Group::settle(Instant now) {
@@ -178,9 +196,7 @@ bool Group::settle(Instant now) {
   serve_reads(now);
   take_beats();
   propose_due(now);
-  while (raft_.has_ready()) {
-    handle(raft_.take_ready(), now);
-  }
+  handle_readys(now);
   return more;
 }
 
@@ -274,11 +290,11 @@ void Group::propose_due(Instant now) {
   due_index_ = index.ok() ? *index : Index();
 }
 
-void Group::handle(raft::Ready ready, Instant now) {
+void Group::handle(raft::Ready& ready, Instant now) {
   send(ready.messages);
   if (ready.must_persist()) {
     log(ready);
-    shell_.when_persisted(*this, ready.persist_through, std::move(ready.after_persist));
+    shell_.when_persisted(*this, ready.persist_through, ready.after_persist);
   }
   commit_ = std::max(commit_, ready.commit);
   for (const raft::ReadReady& read : ready.reads) {
@@ -310,30 +326,29 @@ void Group::handle(raft::Ready ready, Instant now) {
 }
 
 void Group::log(const raft::Ready& ready) {
-  records_.clear();
+  std::vector<wal::Record>& records = shell_.records;
   for (const raft::Entry& entry : ready.entries) {
-    records_.push_back(
+    records.push_back(
         {entry.index, entry.term, static_cast<uint8_t>(entry.kind), entry.at, entry.payload});
   }
   if (ready.hard_state.has_value()) {
     const wal::State state = state_of(*ready.hard_state);
-    shell_.wal().append(id_, &state, records_);
+    shell_.wal().append(id_, &state, records);
   } else {
-    shell_.wal().append(id_, nullptr, records_);
+    shell_.wal().append(id_, nullptr, records);
   }
-  records_.clear();
+  records.clear();
 }
 
-void Group::send(std::vector<raft::Message>& messages) {
+void Group::send(std::span<const raft::Message> messages) {
   for (const raft::Message& message : messages) {
     shell_.send(id_, message);
   }
-  messages.clear();
 }
 
 void Group::answer_log_read(const raft::LogRead& read, Instant now) {
   ++shell_.counters.log_reads;
-  std::vector<raft::Entry> entries;
+  raft::Entries entries;
   Result<std::vector<wal::Record>> records =
       shell_.wal().read(id_, read.first, read.last, read.bytes_max);
   if (records.ok()) {

@@ -13,6 +13,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -46,7 +47,7 @@ class Group {
   Group& operator=(const Group&) = delete;
 
   // ---- inputs -----------------------------------------------------------------------------------
-  void step(raft::Message message, Instant now);
+  void step(raft::Message&& message, Instant now);
   void tick(Instant now);
   void propose(const service::Command& command, service::Done done, Instant deadline);
   void query(WaitingRead read, service::ReadMode mode);
@@ -58,7 +59,8 @@ class Group {
   void campaign();
   void wake(Instant now);
   void on_link(NodeId peer, bool up, Instant now);
-  void on_persisted(const raft::PersistPoint& point, std::vector<raft::Message> after, Instant now);
+  void on_persisted(const raft::PersistPoint& point, std::span<const raft::Message> after,
+                    Instant now);
 
   // The replica goes away: whoever waits is told.
   void abandon();
@@ -70,6 +72,8 @@ class Group {
   // ---- the turn ---------------------------------------------------------------------------------
   // Steps everything that waits, but applies nothing.
   void work(Instant now);
+  // Whether settle() would do anything.
+  [[nodiscard]] bool wants_settle(Instant now) const;
   // Applies what is committed, and answers. True if there is more to do at once.
   [[nodiscard]] bool settle(Instant now);
   // True if settle() may give way, for a few turns, to what other nodes wait for.
@@ -112,9 +116,10 @@ class Group {
   // The machine has something that time will make due, and no command says so yet.
   [[nodiscard]] bool awaits_due() const;
   void leave_round();
-  void handle(raft::Ready ready, Instant now);
+  void handle_readys(Instant now);
+  void handle(raft::Ready& ready, Instant now);
   void log(const raft::Ready& ready);
-  void send(std::vector<raft::Message>& messages);
+  void send(std::span<const raft::Message> messages);
   void answer_log_read(const raft::LogRead& read, Instant now);
   void finish_read(const raft::ReadReady& ready);
 
@@ -160,7 +165,6 @@ class Group {
   uint64_t round_ = 0;              // of the node that this group is a member of; zero: none
   Index round_end_;                 // ... until this is applied
   Instant hole_seen_ = Instant::never();  // an applied entry is lost since then
-  std::vector<wal::Record> records_;      // scratch
 };
 
 }  // namespace quorate::node

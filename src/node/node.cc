@@ -361,6 +361,7 @@ void Node::destroy_group(GroupId id) {
   deactivate(*gone);
   std::erase(held_, gone);
   std::replace(turning_.begin(), turning_.end(), gone, static_cast<Group*>(nullptr));
+  std::replace(settling_.begin(), settling_.end(), gone, static_cast<Group*>(nullptr));
   slot.group.reset();
   wal_->remove_group(id);
   snapshots_->remove_group(id);

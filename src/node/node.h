@@ -142,7 +142,17 @@ class Node final : public service::Proposer,
     GroupId group;
     uint64_t birth;  // which replica of that group, should it have been replaced
     raft::PersistPoint point;
-    std::vector<raft::Message> after;
+    size_t messages;  // the next so many of those that wait are its
+  };
+  // What waits for one flush.
+  struct Persisting {
+    std::vector<Waiting> groups;
+    std::vector<raft::Message> messages;
+
+    void clear() {
+      groups.clear();
+      messages.clear();
+    }
   };
   struct Active {
     Group* group;
@@ -182,7 +192,7 @@ class Node final : public service::Proposer,
   void send(GroupId group, const raft::Message& message) override;
   void mark_dirty(Group& group) override;
   void when_persisted(Group& group, const raft::PersistPoint& point,
-                      std::vector<raft::Message> after) override;
+                      std::vector<raft::Message>& after) override;
   [[nodiscard]] bool hold(Group& group) override;
   void take_back(GroupId group, const service::BatchCommand& command, service::Done done,
                  TakenBack how) override;
@@ -208,6 +218,8 @@ class Node final : public service::Proposer,
   static void look_ahead(const std::vector<Group*>& groups, size_t i);
   static void look_ahead_to_settle(const std::vector<Group*>& groups, size_t i);
   void turn();
+  void settle();
+  void await_tick(Group& group);
   void flush();
   void flushed(const Status& status);
   void release_held();
@@ -236,6 +248,7 @@ class Node final : public service::Proposer,
   std::vector<std::pair<GroupId, uint64_t>> gone_;
   std::vector<Group*> dirty_;     // get their work() in the next turn
   std::vector<Group*> turning_;   // whose turn it is now; null where destroyed meanwhile
+  std::vector<Group*> settling_;  // likewise, of those that have something to settle
   std::vector<Active> active_;    // get ticks
   std::vector<Group*> held_;      // their proposals wait for a flush or a round to end
   std::vector<GroupId> changed_;  // told to the observer after the turn
@@ -248,8 +261,8 @@ class Node final : public service::Proposer,
   rpc::Liveness liveness_;
   Forwarder forwarder_;
 
-  std::vector<Waiting> waiting_;  // for the next flush
-  std::vector<Waiting> in_flush_;
+  Persisting waiting_;  // for the next flush
+  Persisting in_flush_;
   std::vector<NodeId> newborn_;  // founding nodes that have said that they wait as we do
   bool founding_ = false;        // this node waits for all of the others
   bool lived_ = false;           // some group here has had a leader

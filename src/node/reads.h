@@ -47,6 +47,8 @@ class Reads {
   // A round that gets no answer is given up, so that a lost message does not hang reads for ever.
   void expire_round(Instant now, Duration patience);
 
+  // Reads wait for their point to be applied.
+  [[nodiscard]] bool has_granted() const { return !granted_.empty(); }
   // Reads whose point is applied.
   [[nodiscard]] std::vector<WaitingRead> take_served(Index applied);
   // Reads that have waited past their deadline.

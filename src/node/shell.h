@@ -32,6 +32,9 @@ class Shell {
   env::Timer& timer;
   const Options& options;
   Counters counters;
+  // Scratch of the group whose turn it is: thousands of groups need not have room of their own.
+  raft::Ready ready;
+  std::vector<wal::Record> records;
 
   [[nodiscard]] virtual wal::Wal& wal() = 0;
   [[nodiscard]] virtual wal::SnapshotStore& snapshots() = 0;
@@ -39,9 +42,10 @@ class Shell {
   virtual void send(GroupId group, const raft::Message& message) = 0;
   // The group gets its work() in this turn or, if called after its turn's work, in the next.
   virtual void mark_dirty(Group& group) = 0;
-  // Calls the group's on_persisted when everything appended to the WAL until now is durable.
+  // Calls the group's on_persisted when everything appended to the WAL until now is durable. Takes
+  // the messages out of `after`.
   virtual void when_persisted(Group& group, const raft::PersistPoint& point,
-                              std::vector<raft::Message> after) = 0;
+                              std::vector<raft::Message>& after) = 0;
   // True if the group's proposals should wait, to make a larger batch; then it gets its work() as
   // soon as they need not.
   [[nodiscard]] virtual bool hold(Group& group) = 0;

@@ -10,6 +10,9 @@ namespace {
 // A tick that comes this late tells of a process that was paused or starved.
 constexpr Duration kStall = Duration::millis(50);
 
+// So many groups stay in the caches from one turn to the next.
+constexpr size_t kWorthFetching = 32;
+
 }  // namespace
 
 void Node::mark_dirty(Group& group) {
@@ -57,6 +60,9 @@ void Node::schedule_turn() {
 // Thousands of groups do not fit into the processor's caches: what the next ones will touch is
 // fetched while this one works.
 void Node::look_ahead(const std::vector<Group*>& groups, size_t i) {
+  if (groups.size() < kWorthFetching) {
+    return;
+  }
   constexpr size_t kNear = 3;
   constexpr size_t kFar = 6;
   constexpr size_t kLineBytes = 64;
@@ -74,6 +80,9 @@ void Node::look_ahead(const std::vector<Group*>& groups, size_t i) {
 // Likewise for settle(), which follows longer chains of pointers: each of the next groups is
 // brought one step nearer.
 void Node::look_ahead_to_settle(const std::vector<Group*>& groups, size_t i) {
+  if (groups.size() < kWorthFetching) {
+    return;
+  }
   for (int step = 0; step < Group::kFetchSteps; ++step) {
     const size_t at = i + static_cast<size_t>(Group::kFetchSteps - step);
     if (at < groups.size() && groups[at] != nullptr) {
@@ -104,32 +113,15 @@ void Node::turn() {
         group->tick(now_);
       }
     }
-  }
-  if (!failure_.ok()) {
-    turning_.clear();
-    return;
-  }
-  // The peers wait for frames and for our disk; applying makes nobody wait but our own callers.
-  const bool awaited = !outbox_.empty() || (!flushing_ && wal_->dirty());
-  outbox_.flush();
-  flush();
-  for (size_t i = 0; i < turning_.size(); ++i) {
-    Group* const group = turning_[i];
-    look_ahead_to_settle(turning_, i);
-    if (group == nullptr || !failure_.ok()) {
-      continue;
-    }
-    const Index applied = group->applied();
-    if ((awaited && group->may_settle_later()) || group->settle(now_)) {
-      mark_dirty(*group);
-    } else if (turning_[i] != nullptr && group->place != Group::kNoPlace) {
-      active_[group->place].next = group->next_tick(now_);
-    }
-    if (!listeners_.empty() && turning_[i] != nullptr && group->applied() != applied) {
-      applied_.push_back(group->id());
+    if (turning_[i] != nullptr) {
+      group->wants_settle(now_) ? settling_.push_back(group) : await_tick(*group);
     }
   }
   turning_.clear();
+  if (failure_.ok()) {
+    settle();
+  }
+  settling_.clear();
   if (!failure_.ok()) {
     return;
   }
@@ -138,6 +130,35 @@ void Node::turn() {
   release_held();
   tell_listeners();
   tell_observer();
+}
+
+void Node::await_tick(Group& group) {
+  if (!group.dirty && group.place != Group::kNoPlace) {
+    active_[group.place].next = group.next_tick(now_);
+  }
+}
+
+void Node::settle() {
+  // The peers wait for frames and for our disk; applying makes nobody wait but our own callers.
+  const bool awaited = !outbox_.empty() || (!flushing_ && wal_->dirty());
+  outbox_.flush();
+  flush();
+  for (size_t i = 0; i < settling_.size(); ++i) {
+    Group* const group = settling_[i];
+    look_ahead_to_settle(settling_, i);
+    if (group == nullptr || !failure_.ok()) {
+      continue;  // destroyed by a neighbour's callback
+    }
+    const Index applied = group->applied();
+    if ((awaited && group->may_settle_later()) || group->settle(now_)) {
+      mark_dirty(*group);
+    } else if (settling_[i] != nullptr) {
+      await_tick(*group);
+    }
+    if (!listeners_.empty() && settling_[i] != nullptr && group->applied() != applied) {
+      applied_.push_back(group->id());
+    }
+  }
 }
 
 bool Node::hold(Group& group) {
@@ -202,16 +223,18 @@ void Node::on_group_changed(Group& group) {
 }
 
 void Node::when_persisted(Group& group, const raft::PersistPoint& point,
-                          std::vector<raft::Message> after) {
-  waiting_.push_back({group.id(), slots_[group.id().value()].birth, point, std::move(after)});
+                          std::vector<raft::Message>& after) {
+  waiting_.groups.push_back({group.id(), slots_[group.id().value()].birth, point, after.size()});
+  std::move(after.begin(), after.end(), std::back_inserter(waiting_.messages));
+  after.clear();
 }
 
 void Node::flush() {
-  if (flushing_ || (!wal_->dirty() && waiting_.empty())) {
+  if (flushing_ || (!wal_->dirty() && waiting_.groups.empty())) {
     return;
   }
   flushing_ = true;
-  in_flush_.swap(waiting_);
+  std::swap(in_flush_, waiting_);
   wal_->flush([this, alive = alive_](const Status& status) {
     if (*alive) {
       flushed(status);
@@ -238,18 +261,15 @@ void Node::flushed(const Status& status) {
     }
   }
   now_ = Shell::clock.now();
-  std::vector<Waiting> done;
-  done.swap(in_flush_);
-  for (Waiting& waiting : done) {
+  std::span<const raft::Message> messages = in_flush_.messages;
+  for (const Waiting& waiting : in_flush_.groups) {
     Slot& slot = slots_[waiting.group.value()];
     if (slot.group != nullptr && slot.birth == waiting.birth) {
-      slot.group->on_persisted(waiting.point, std::move(waiting.after), now_);
+      slot.group->on_persisted(waiting.point, messages.first(waiting.messages), now_);
     }
+    messages = messages.subspan(waiting.messages);
   }
-  done.clear();
-  if (in_flush_.empty()) {
-    in_flush_.swap(done);  // keeps the capacity
-  }
+  in_flush_.clear();
   release_held();
   schedule_turn();
 }

@@ -12,7 +12,7 @@ namespace quorate::raft::testing {
 
 // ---- disk and machine --------------------------------------------------------------------------
 
-void Disk::write(const std::vector<Entry>& entries) {
+void Disk::write(const Entries& entries) {
   for (const Entry& entry : entries) {
     const uint64_t index = entry.index.value();
     const auto known = log.find(index);
@@ -259,7 +259,7 @@ bool Cluster::io_one(uint32_t id) {
 
 void Cluster::serve_log(uint32_t id, const LogRead& read) {
   Replica& replica = at(id);
-  std::vector<Entry> entries;
+  Entries entries;
   size_t bytes = 0;
   for (uint64_t i = read.first.value(); i <= read.last.value(); ++i) {
     const auto found = replica.written.log.find(i);
@@ -362,7 +362,7 @@ void Cluster::deliver(Message message) {
   ASSERT(decoded.ok(), decoded.status().message().c_str());
   decoded->from = message.from;
   decoded->to = message.to;
-  node(to).step(*std::move(decoded), now);
+  node(to).step(std::move(*decoded), now);
   drain(to);
 }
 

@@ -27,7 +27,7 @@ struct Disk {
   SnapshotMeta incoming;  // a snapshot on its way in
   std::string incoming_bytes;
 
-  void write(const std::vector<Entry>& entries);
+  void write(const Entries& entries);
   void compact(Index through);
   [[nodiscard]] Restored restored() const;
 };
@@ -35,7 +35,7 @@ struct Disk {
 // What waits for the disk.
 struct Unsynced {
   std::optional<HardState> state;
-  std::vector<Entry> entries;
+  Entries entries;
   std::vector<Message> after;
   PersistPoint point;
 };

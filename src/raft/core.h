@@ -2,10 +2,10 @@
 // Core: the state of one replica, and one small function per message and role. Private to the
 // folder; Node is its public face.
 //
-//   node.cc       public face, terms, dispatch, outputs    follower.cc  the leader's log, repair
+//   node.cc       public face, terms, dispatch             follower.cc  the leader's log, repair
 //   candidate.cc  elections and votes                      leader.cc    rounds, reads, commit
 //   replicate.cc  appends and their flow control           snapshot.cc  whole states in chunks
-//   membership.cc changes, transfer
+//   membership.cc changes, transfer                        ready.cc     outputs, what is durable
 //
 // The role is a variant: a leader's field cannot be read by a follower, and what belonged to a
 // role ends with it.
@@ -110,15 +110,6 @@ struct Node::Core {
   void step_role(Message& message);
   void tick();
   [[nodiscard]] Instant deadline() const;
-  void send(Message message);
-  [[nodiscard]] Message make(MessageKind kind, NodeId to) const;
-  [[nodiscard]] Ready& out();
-  [[nodiscard]] bool has_ready() const;
-  [[nodiscard]] Ready take_ready();
-  void take_durable(Ready& ready);
-  [[nodiscard]] Index appliable() const;
-  void on_persisted(const PersistPoint& point);
-  [[nodiscard]] bool vote_durable() const;
   void set_term(Term newer);
   void become_follower(Term at, NodeId new_leader);
   void leave_role();
@@ -132,6 +123,18 @@ struct Node::Core {
   void wake();
   void rest();
   void note_priority(const Message& message);
+
+  // ---- ready.cc ------------------------------------------------------------------------------
+  void send(Message&& message);
+  [[nodiscard]] Message make(MessageKind kind, NodeId to) const;
+  [[nodiscard]] Ready& out();
+  [[nodiscard]] bool has_ready() const;
+  void take_ready(Ready& ready);
+  void take_durable(Ready& ready);
+  [[nodiscard]] Index appliable() const;
+  void on_persisted(const PersistPoint& point);
+  [[nodiscard]] bool vote_durable() const;
+  void evict();
 
   // ---- candidate.cc ---------------------------------------------------------------------------
   void arm_election();
@@ -168,7 +171,7 @@ struct Node::Core {
   void ask_for_repair();
   void on_repair(const Message& message);
   void on_repair_answer(const Message& message);
-  void answer_repair(NodeId peer, std::vector<Entry> entries);
+  void answer_repair(NodeId peer, Entries entries);
   void on_hole(const Hole& hole);
   bool fill(const Entry& entry);
 
@@ -207,9 +210,9 @@ struct Node::Core {
   [[nodiscard]] bool wants_pump(const Progress& peer) const;
   void pump_all();
   void pump(Progress& peer);
-  void send_append(Progress& peer, std::vector<Entry> entries);
+  void send_append(Progress& peer, Entries entries);
   void on_append_answer(const Message& message);
-  void on_log_read(NodeId peer, Index first, std::vector<Entry> entries);
+  void on_log_read(NodeId peer, Index first, Entries entries);
   void on_link(NodeId peer, bool up);
 
   // ---- membership.cc --------------------------------------------------------------------------
@@ -236,7 +239,7 @@ struct Node::Core {
   void on_snapshot_failed(const SnapshotMeta& meta);
   void on_compacted(const SnapshotMeta& meta);
 
-  // ---- invariants.cc, describe.cc ---------------------------------------------------------------
+  // ---- describe.cc ------------------------------------------------------------------------------
   void check() const;
   [[nodiscard]] std::string describe_self() const;
 

@@ -199,8 +199,7 @@ Status Node::Core::ask_leader(uint64_t context, ReadKind kind) {
     message.flag = quorum;
     send(std::move(message));
   }
-  follower->reads.push_back(
-      {follower->open_question, context, now + options.election_timeout_max});
+  follower->reads.push_back({follower->open_question, context, now + options.election_timeout_max});
   return Status::success();
 }
 
@@ -275,8 +274,8 @@ void Node::Core::on_repair(const Message& message) {
     return;
   }
   if (first >= log.cached_from()) {
-    std::vector<Entry> entries = log.copy(first, options.append_bytes_max);
-    entries.resize(std::min<size_t>(entries.size(), last - first + 1));
+    Entries entries = log.copy(first, options.append_bytes_max);
+    entries.cut(last - first + 1);
     return answer_repair(message.from, std::move(entries));
   }
   const bool busy = std::any_of(serving.begin(), serving.end(),
@@ -288,7 +287,7 @@ void Node::Core::on_repair(const Message& message) {
   out().log_reads.push_back({message.from, first, last, options.append_bytes_max});
 }
 
-void Node::Core::answer_repair(NodeId peer, std::vector<Entry> entries) {
+void Node::Core::answer_repair(NodeId peer, Entries entries) {
   if (entries.empty()) {
     return;
   }

@@ -106,7 +106,7 @@ const Entry* Log::find(Index index) const {
   return &entries_[head_ + (index - cached_from())];
 }
 
-std::vector<Entry> Log::copy(Index first, size_t bytes_max) const {
+Entries Log::copy(Index first, size_t bytes_max) const {
   ASSERT(first >= cached_from() && first <= last_);
   const size_t skipped = first - cached_from();
   const auto begin = entries_.begin() + static_cast<std::ptrdiff_t>(head_ + skipped);
@@ -119,7 +119,7 @@ std::vector<Entry> Log::copy(Index first, size_t bytes_max) const {
     ++count;
   } while (end != entries_.end() && count < limits::kAppendEntriesMax &&
            bytes + cost_of(*end) <= bytes_max);
-  return {begin, end};
+  return Entries(begin, end);
 }
 
 void Log::append(Entry entry) {
@@ -215,16 +215,15 @@ void Log::evict(Index applied, size_t bytes_max) {
   }
 }
 
-std::vector<Entry> Log::take(uint64_t number) {
+void Log::take(uint64_t number, Entries& entries) {
+  entries.clear();
   if (!fills_.empty()) {
-    return take_fills(number);
+    return take_fills(number, entries);
   }
-  std::vector<Entry> entries;
   if (taken_ < last_) {
     ASSERT(taken_.next() >= cached_from(), "what is not durable is in memory");
     const size_t skipped = taken_.next() - cached_from();
-    entries.assign(entries_.begin() + static_cast<std::ptrdiff_t>(head_ + skipped),
-                   entries_.end());
+    entries.assign(entries_.begin() + static_cast<std::ptrdiff_t>(head_ + skipped), entries_.end());
     taken_ = last_;
     if (points_.size() >= kPointsMax) {
       points_.back() = {number, taken_};
@@ -232,23 +231,21 @@ std::vector<Entry> Log::take(uint64_t number) {
       points_.push_back({number, taken_});
     }
   }
-  return entries;
 }
 
-std::vector<Entry> Log::take_fills(uint64_t number) {
+void Log::take_fills(uint64_t number, Entries& entries) {
   size_t count = 1;
   while (count < fills_.size() && fills_[count].index == fills_[count - 1].index.next()) {
     ++count;
   }
   const auto end = fills_.begin() + static_cast<std::ptrdiff_t>(count);
-  std::vector<Entry> entries(fills_.begin(), end);
+  entries.assign(fills_.begin(), end);
   fills_.erase(fills_.begin(), end);
   for (Filling& filling : filling_) {
     if (filling.index >= entries.front().index && filling.index <= entries.back().index) {
       filling.number = number;
     }
   }
-  return entries;
 }
 
 void Log::on_persisted(uint64_t number) {
@@ -330,9 +327,8 @@ bool Log::fill(const Entry& entry) {
     holes_.insert(next, Hole{entry.index.next(), hole.last});
   }
   if (hole.first < entry.index) {
-    const auto before = std::find_if(holes_.begin(), holes_.end(), [&](const Hole& other) {
-      return other.first > hole.first;
-    });
+    const auto before = std::find_if(holes_.begin(), holes_.end(),
+                                     [&](const Hole& other) { return other.first > hole.first; });
     holes_.insert(before, Hole{hole.first, entry.index.previous()});
   }
   const auto place =

@@ -55,7 +55,7 @@ class Log {
   [[nodiscard]] Index cached_from() const;
   [[nodiscard]] size_t cached_bytes() const { return cached_bytes_; }
   // Cached entries from `first` on: at least one, as many as `bytes_max` allows.
-  [[nodiscard]] std::vector<Entry> copy(Index first, size_t bytes_max) const;
+  [[nodiscard]] Entries copy(Index first, size_t bytes_max) const;
 
   // Before: entry.index == last + 1, entry.term >= last_term.
   void append(Entry entry);
@@ -74,7 +74,7 @@ class Log {
   [[nodiscard]] bool untaken() const { return taken_ < last_ || !fills_.empty(); }
   // Hands it over, as part of the Ready with this number: found-again entries of one hole alone,
   // or else everything new.
-  [[nodiscard]] std::vector<Entry> take(uint64_t number);
+  void take(uint64_t number, Entries& entries);
   void on_persisted(uint64_t number);
   [[nodiscard]] Index persisted() const { return persisted_; }
   [[nodiscard]] Index taken() const { return taken_; }
@@ -112,20 +112,20 @@ class Log {
   void drop_front(size_t count);
   void cut_holes_after(Index keep);
   void cut_holes_through(Index base);
-  [[nodiscard]] std::vector<Entry> take_fills(uint64_t number);
+  void take_fills(uint64_t number, Entries& entries);
 
   Index base_;
   Index last_;
   Index taken_;
   Index persisted_;
-  size_t head_ = 0;             // entries_ before it are gone: a queue in a vector
+  size_t head_ = 0;  // entries_ before it are gone: a queue in a vector
   size_t cached_bytes_ = 0;
-  std::vector<TermRun> runs_;   // the first starts at base
+  std::vector<TermRun> runs_;  // the first starts at base
   std::vector<Entry> entries_;
   std::vector<Point> points_;
   std::vector<Hole> holes_;
   std::vector<Filling> filling_;
-  std::vector<Entry> fills_;    // not yet taken; sorted
+  std::vector<Entry> fills_;  // not yet taken; sorted
 };
 
 }  // namespace quorate::raft

@@ -24,9 +24,15 @@ Log with_terms(const std::vector<uint64_t>& terms) {
   return log;
 }
 
+Entries take(Log& log, uint64_t number) {
+  Entries entries;
+  log.take(number, entries);
+  return entries;
+}
+
 // Hands over and makes durable all that waits.
 void persist(Log& log, uint64_t number) {
-  (void)log.take(number);
+  (void)take(log, number);
   log.on_persisted(number);
 }
 
@@ -87,10 +93,10 @@ TEST(log, copies_at_least_one_entry_and_as_many_as_fit) {
 
 TEST(log, hands_over_each_entry_once_and_is_durable_when_told) {
   Log log = with_terms({1, 1});
-  EXPECT_EQ(log.take(1).size(), 2u);
+  EXPECT_EQ(take(log, 1).size(), 2u);
   EXPECT_FALSE(log.untaken());
   log.append(entry(3, 1));
-  EXPECT_EQ(log.take(2).size(), 1u);
+  EXPECT_EQ(take(log, 2).size(), 1u);
   EXPECT_EQ(log.durable(), Index(0));
   log.on_persisted(1);
   EXPECT_EQ(log.durable(), Index(2));
@@ -100,11 +106,11 @@ TEST(log, hands_over_each_entry_once_and_is_durable_when_told) {
 
 TEST(log, a_late_completion_does_not_acknowledge_an_entry_that_was_replaced) {
   Log log = with_terms({1, 1, 1});
-  (void)log.take(1);
+  (void)take(log, 1);
   log.truncate(Index(1));
   log.append(entry(2, 2));
   log.append(entry(3, 2));
-  (void)log.take(2);
+  (void)take(log, 2);
   log.on_persisted(1);
   EXPECT_EQ(log.durable(), Index(1));
   log.on_persisted(2);
@@ -123,7 +129,7 @@ TEST(log, truncation_takes_back_what_was_durable) {
 
 TEST(log, eviction_keeps_what_is_not_durable_or_not_applied) {
   Log log = with_terms({1, 1, 1, 1});
-  (void)log.take(1);
+  (void)take(log, 1);
   log.evict(Index(4), 0);
   EXPECT_EQ(log.cached_from(), Index(1));
   log.on_persisted(1);
@@ -147,7 +153,7 @@ TEST(log, holes_bound_what_is_durable_until_they_are_filled_and_synced) {
   EXPECT_TRUE(log.fill(entry(2, 1)));
   EXPECT_TRUE(log.holes().empty());
   EXPECT_TRUE(log.has_holes()) << "found, and not yet durable";
-  const std::vector<Entry> taken = log.take(2);
+  const Entries taken = take(log, 2);
   ASSERT_EQ(taken.size(), 2u);
   EXPECT_EQ(taken.front().index, Index(2));
   EXPECT_EQ(log.durable(), Index(1));
@@ -164,9 +170,9 @@ TEST(log, fills_of_one_hole_go_alone_and_new_entries_after_them) {
   EXPECT_TRUE(log.fill(entry(3, 1)));
   EXPECT_TRUE(log.fill(entry(1, 1)));
   log.append(entry(5, 1));
-  EXPECT_EQ(log.take(2).front().index, Index(1));
-  EXPECT_EQ(log.take(3).front().index, Index(3));
-  EXPECT_EQ(log.take(4).front().index, Index(5));
+  EXPECT_EQ(take(log, 2).front().index, Index(1));
+  EXPECT_EQ(take(log, 3).front().index, Index(3));
+  EXPECT_EQ(take(log, 4).front().index, Index(5));
   log.on_persisted(4);
   EXPECT_EQ(log.durable(), Index(5));
 }
@@ -211,9 +217,23 @@ TEST(recovery, what_was_found_is_made_consistent) {
       {"a snapshot alone", 7, 3, 7, 7, {run(7, 3)}, 7, 3, false},
       {"a snapshot without runs", 7, 3, 7, 0, {}, 7, 3, false},
       {"a snapshot and a log", 7, 3, 8, 9, {run(7, 3), run(9, 4)}, 9, 4, false},
-      {"a log that reaches back before the snapshot", 7, 3, 8, 9, {run(2, 1), run(5, 3)}, 9, 3,
+      {"a log that reaches back before the snapshot",
+       7,
+       3,
+       8,
+       9,
+       {run(2, 1), run(5, 3)},
+       9,
+       3,
        false},
-      {"the term changes right after the snapshot", 7, 3, 8, 9, {run(5, 3), run(8, 4)}, 9, 4,
+      {"the term changes right after the snapshot",
+       7,
+       3,
+       8,
+       9,
+       {run(5, 3), run(8, 4)},
+       9,
+       4,
        false},
       {"remains of a replaced log", 7, 3, 7, 9, {run(2, 1), run(8, 2)}, 7, 3, false},
       {"a gap after the snapshot", 7, 3, 7, 12, {run(10, 3)}, 7, 3, true},
@@ -257,7 +277,7 @@ TEST(log, agrees_with_a_plain_vector_whatever_happens) {
         model.resize(keep + 1);
         log.truncate(Index(keep));
       } else if (dice < 8) {
-        (void)log.take(++number);
+        (void)take(log, ++number);
       } else if (dice < 9) {
         log.on_persisted(random.below(number + 1));
       } else {

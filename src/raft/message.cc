@@ -65,7 +65,11 @@ uint64_t zigzag(uint64_t difference) {
 
 uint64_t unzigzag(uint64_t value) { return (value >> 1) ^ (~(value & 1) + 1); }
 
-void encode_entries(const std::vector<Entry>& entries, Writer& out) {
+// Before any payload: kind, mask, six positions, context, offset; the number and index of entries,
+// and the first entry's kind, term, stamp and length.
+using Fields = ShortWriter<1 + 13 * 10 + 1 + 3 * 10>;
+
+void encode_entries(const Entries& entries, Fields& out, std::string& bytes) {
   out.varint(entries.size());
   out.id(entries.front().index);
   Term term;
@@ -80,7 +84,9 @@ void encode_entries(const std::vector<Entry>& entries, Writer& out) {
     }
     const auto stamp = static_cast<uint64_t>(entry.at.micros());
     out.varint(zigzag(stamp - at));
-    out.bytes(entry.payload.view());
+    out.varint(entry.payload.size());
+    out.move_to(bytes);
+    bytes.append(entry.payload.view());
     term = entry.term;
     at = stamp;
     ++index;
@@ -106,8 +112,8 @@ Entry decode_entry(Reader& in, const Buffer& frame) {
   return entry;
 }
 
-std::vector<Entry> decode_entries(Reader& in, const Buffer& frame) {
-  std::vector<Entry> entries;
+Entries decode_entries(Reader& in, const Buffer& frame) {
+  Entries entries;
   const uint64_t count = in.count(kEntryBytesMin);
   auto index = read_position<Index>(in);
   if (count == 0 || count > limits::kAppendEntriesMax || index.none()) {
@@ -155,7 +161,7 @@ std::vector<NodeId> decode_nodes(Reader& in) {
   return nodes;
 }
 
-void encode_positions(const Message& message, uint32_t fields, Writer& out) {
+void encode_positions(const Message& message, uint32_t fields, Fields& out) {
   const auto position = [&](Field field, auto value) {
     if ((fields & field) != 0) {
       out.id(value);
@@ -206,7 +212,7 @@ ConfigChange read_change(Reader& in) {
 }  // namespace
 
 void encode(const Message& message, std::string& bytes) {
-  Writer out(bytes);
+  Fields out;
   const uint32_t fields = fields_of(message);
   out.u8(static_cast<uint8_t>(message.kind));
   out.varint(fields);
@@ -218,15 +224,17 @@ void encode(const Message& message, std::string& bytes) {
     out.varint(message.offset);
   }
   if ((fields & kEntries) != 0) {
-    encode_entries(message.entries, out);
+    encode_entries(message.entries, out, bytes);
   }
+  out.move_to(bytes);
+  Writer rare(bytes);
   if ((fields & kSnapshotMeta) != 0) {
-    out.id(message.snapshot->index);
-    out.id(message.snapshot->term);
-    encode(message.snapshot->config, out);
+    rare.id(message.snapshot->index);
+    rare.id(message.snapshot->term);
+    encode(message.snapshot->config, rare);
   }
   if ((fields & kData) != 0) {
-    out.bytes(message.data.view());
+    rare.bytes(message.data.view());
   }
 }
 

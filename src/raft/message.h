@@ -20,24 +20,24 @@ namespace quorate::raft {
 
 // The numbers are on the wire.
 enum class MessageKind : uint8_t {
-  kPreVote = 1,          // index, log_term: the candidate's last entry; flag: forced by a transfer
-  kPreVoteAnswer = 2,    // reject
-  kVote = 3,             // as kPreVote
-  kVoteAnswer = 4,       // reject
-  kAppend = 5,           // index, log_term: entry before `entries`; commit; context: round
-  kAppendAnswer = 6,     // index: match, or on reject the refused previous index; hint_index,
-                         // hint_term: where to try next; context: round
-  kHeartbeat = 7,        // commit; context: round (zero: no answer wanted); flag: go quiet;
-                         // offset: the greatest priority among the other voters, zigzag
-  kHeartbeatAnswer = 8,  // context: round; index: last durable entry; commit: last applied one;
-                         // hint_index: our logs agree through here; offset: own priority, zigzag
-  kReadIndex = 9,        // context: the asker's number (follower to leader); flag: by a round
-  kReadIndexAnswer = 10, // context; index: what must be applied; commit; reject
-  kTimeoutNow = 11,      // transfer: start an election at once
-  kSnapshot = 12,        // snapshot meta; offset, data, flag: last chunk
-  kSnapshotAnswer = 13,  // index: of the snapshot; offset: what is wanted next; reject; flag: done
-  kRepair = 14,          // index, hint_index: first and last entry that the sender lost
-  kRepairAnswer = 15,    // entries, from any replica that has them at a committed index; commit
+  kPreVote = 1,           // index, log_term: the candidate's last entry; flag: forced by a transfer
+  kPreVoteAnswer = 2,     // reject
+  kVote = 3,              // as kPreVote
+  kVoteAnswer = 4,        // reject
+  kAppend = 5,            // index, log_term: entry before `entries`; commit; context: round
+  kAppendAnswer = 6,      // index: match, or on reject the refused previous index; hint_index,
+                          // hint_term: where to try next; context: round
+  kHeartbeat = 7,         // commit; context: round (zero: no answer wanted); flag: go quiet;
+                          // offset: the greatest priority among the other voters, zigzag
+  kHeartbeatAnswer = 8,   // context: round; index: last durable entry; commit: last applied one;
+                          // hint_index: our logs agree through here; offset: own priority, zigzag
+  kReadIndex = 9,         // context: the asker's number (follower to leader); flag: by a round
+  kReadIndexAnswer = 10,  // context; index: what must be applied; commit; reject
+  kTimeoutNow = 11,       // transfer: start an election at once
+  kSnapshot = 12,         // snapshot meta; offset, data, flag: last chunk
+  kSnapshotAnswer = 13,   // index: of the snapshot; offset: what is wanted next; reject; flag: done
+  kRepair = 14,           // index, hint_index: first and last entry that the sender lost
+  kRepairAnswer = 15,     // entries, from any replica that has them at a committed index; commit
 };
 
 // A field that few messages carry: a pointer in all the others, which are made, moved and dropped
@@ -92,7 +92,7 @@ struct Message {
   uint64_t offset = 0;
   bool reject = false;
   bool flag = false;
-  std::vector<Entry> entries;
+  Entries entries;
   Boxed<SnapshotMeta> snapshot;
   Buffer data;
 };

@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+#include <vector>
+
 #include "base/limits.h"
 #include "base/prng.h"
 
@@ -20,8 +23,8 @@ std::vector<NodeId> some_nodes(Prng& random, uint32_t from) {
   return nodes;
 }
 
-std::vector<Entry> some_entries(Prng& random) {
-  std::vector<Entry> entries;
+Entries some_entries(Prng& random) {
+  Entries entries;
   Index index(1 + any_number(random) / 2);
   Term term(1 + any_number(random) / 2);
   for (uint64_t i = random.below(5); i > 0; --i) {
@@ -200,6 +203,86 @@ TEST(config_codec, changes_and_results_survive_and_garbage_does_not) {
     const Result<ConfigChange> decoded = decode_config_change(bytes);
     EXPECT_TRUE(!decoded.ok() || decoded->changes.size() < 20);
   }
+}
+
+// ---- the list of entries ------------------------------------------------------------------------
+
+// Counts how many of it live.
+struct Counted {
+  explicit Counted(int value_in) : value(value_in) { ++living; }
+  Counted(const Counted& other) : value(other.value) { ++living; }
+  Counted(Counted&& other) noexcept : value(std::exchange(other.value, -1)) { ++living; }
+  Counted& operator=(const Counted&) = default;
+  Counted& operator=(Counted&& other) noexcept {
+    value = std::exchange(other.value, -1);
+    return *this;
+  }
+  ~Counted() { --living; }
+  bool operator==(const Counted&) const = default;
+  int value;
+  static inline int living = 0;
+};
+
+std::vector<int> values_of(const Few<Counted, 2>& few) {
+  std::vector<int> values;
+  for (const Counted& each : few) {
+    values.push_back(each.value);
+  }
+  return values;
+}
+
+TEST(few, holds_what_it_was_given_inside_and_outside) {
+  {
+    Few<Counted, 2> few;
+    EXPECT_TRUE(few.empty());
+    for (int i = 0; i < 9; ++i) {
+      few.emplace_back(i);
+      EXPECT_EQ(few.size(), static_cast<size_t>(i) + 1);
+      EXPECT_EQ(few.front().value, 0);
+      EXPECT_EQ(few.back().value, i);
+    }
+    EXPECT_EQ(values_of(few), (std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7, 8}));
+    few.cut(20);
+    EXPECT_EQ(few.size(), 9u);
+    few.cut(1);
+    EXPECT_EQ(values_of(few), (std::vector<int>{0}));
+    few.clear();
+    EXPECT_TRUE(few.empty());
+    EXPECT_GE(few.capacity(), 9u);
+  }
+  EXPECT_EQ(Counted::living, 0);
+}
+
+TEST(few, is_copied_and_moved_whole_whatever_its_size) {
+  for (int count = 0; count < 6; ++count) {
+    for (int before = 0; before < 6; ++before) {
+      Few<Counted, 2> source;
+      std::vector<int> expected;
+      for (int i = 0; i < count; ++i) {
+        source.emplace_back(i);
+        expected.push_back(i);
+      }
+      Few<Counted, 2> target;
+      for (int i = 0; i < before; ++i) {
+        target.emplace_back(100 + i);
+      }
+      const Few<Counted, 2> copied = source;
+      EXPECT_EQ(values_of(copied), expected);
+      EXPECT_TRUE(copied == source);
+      target = copied;
+      EXPECT_EQ(values_of(target), expected);
+      target.emplace_back(9);
+      EXPECT_FALSE(target == copied);
+      target = std::move(source);
+      EXPECT_EQ(values_of(target), expected);
+      EXPECT_TRUE(source.empty());  // and may be used again
+      source.emplace_back(5);
+      const Few<Counted, 2> moved = std::move(target);
+      EXPECT_EQ(values_of(moved), expected);
+      EXPECT_EQ(values_of(source), (std::vector<int>{5}));
+    }
+  }
+  EXPECT_EQ(Counted::living, 0);
 }
 
 }  // namespace

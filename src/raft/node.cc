@@ -89,9 +89,7 @@ bool Node::Core::settle_term(const Message& message) {
       break;
     case MessageKind::kAppend:
     case MessageKind::kHeartbeat:
-    case MessageKind::kSnapshot:
-      become_follower(message.term, message.from);
-      return true;
+    case MessageKind::kSnapshot: become_follower(message.term, message.from); return true;
     default: break;
   }
   // The word of a stranger, such as a removed node, ends nobody's term.
@@ -130,12 +128,9 @@ void Node::Core::step_role(Message& message) {
     case MessageKind::kTimeoutNow: return on_timeout_now(message);
     case MessageKind::kReadIndex: return on_read_index(message);
     case MessageKind::kReadIndexAnswer: return on_read_index_answer(message);
-    case MessageKind::kAppend:
-      return hear_leader(message) ? on_append(message) : void();
-    case MessageKind::kHeartbeat:
-      return hear_leader(message) ? on_heartbeat(message) : void();
-    case MessageKind::kSnapshot:
-      return hear_leader(message) ? on_snapshot(message) : void();
+    case MessageKind::kAppend: return hear_leader(message) ? on_append(message) : void();
+    case MessageKind::kHeartbeat: return hear_leader(message) ? on_heartbeat(message) : void();
+    case MessageKind::kSnapshot: return hear_leader(message) ? on_snapshot(message) : void();
     default:
       if (std::holds_alternative<Leader>(role)) {
         step_leader(message);
@@ -292,126 +287,6 @@ bool Node::Core::is_quiet() const {
   return follower != nullptr && follower->quiet;
 }
 
-// ---- outputs -----------------------------------------------------------------------------------
-
-Ready& Node::Core::out() {
-  if (outbox == nullptr) {
-    outbox = std::make_unique<Ready>();
-  }
-  return *outbox;
-}
-
-Message Node::Core::make(MessageKind kind, NodeId to) const {
-  Message message;
-  message.kind = kind;
-  message.from = options.id;
-  message.to = to;
-  message.term = term;
-  return message;
-}
-
-bool Node::Core::vote_durable() const { return !state_dirty && persisted_number >= state_number; }
-
-void Node::Core::send(Message message) {
-  if (vote_durable() || MUTANT(vote_before_persist)) {
-    out().messages.push_back(std::move(message));
-  } else {
-    out().after_persist.push_back(std::move(message));
-  }
-}
-
-bool Node::Core::has_ready() const {
-  if (state_dirty || pump_due || log.untaken()) {
-    return true;
-  }
-  if (appliable() > commit_told) {
-    return true;
-  }
-  if (outbox == nullptr) {
-    return false;
-  }
-  const Ready& ready = *outbox;
-  return !ready.messages.empty() || !ready.after_persist.empty() || !ready.reads.empty() ||
-         !ready.log_reads.empty() || !ready.snapshot_reads.empty() ||
-         !ready.snapshot_writes.empty() || ready.role_changed || ready.config_changed;
-}
-
-Ready Node::Core::take_ready() {
-  if (auto* leader = std::get_if<Leader>(&role)) {
-    if (leader->reads.wants_round()) {
-      begin_round();
-    } else if (appends_make_round()) {
-      begin_append_round();
-    }
-    pump_all();
-  }
-  pump_due = false;
-  if (auto* follower = std::get_if<Follower>(&role)) {
-    follower->open_question = 0;
-  }
-  Ready ready = std::move(out());
-  if (is_quiet()) {
-    outbox.reset();
-  } else {
-    *outbox = Ready();
-  }
-  ++ready_number;
-  take_durable(ready);
-  commit_told = std::max(commit_told, appliable());
-  ready.commit = commit_told;
-  ready.persist_through = {ready_number, log.taken(), term};
-  log.evict(applied_now(), is_quiet() ? 0 : options.cached_bytes_max);
-  return ready;
-}
-
-// Entries that cannot be read here cannot be applied here, and a machine that is about to be
-// replaced by a snapshot takes no more.
-Index Node::Core::appliable() const {
-  if (receiving != nullptr && receiving->last) {
-    return commit_told;
-  }
-  return std::min(commit, log.readable_after(commit_told));
-}
-
-// What becomes durable next, and the messages that wait for it. Entries that were found again go
-// alone, so that they replace nothing; the messages then wait for the Ready that takes the rest.
-void Node::Core::take_durable(Ready& ready) {
-  ready.entries = log.take(ready_number);
-  if (state_dirty || (!ready.entries.empty() && commit != commit_saved)) {
-    // A commit index that is never ahead of the durable log: found ahead of it after a crash, it
-    // proves a loss.
-    ready.hard_state = HardState{term, vote, std::min(commit, log.persisted())};
-    commit_saved = ready.hard_state->commit;
-  }
-  if (state_dirty) {
-    state_dirty = false;
-    state_number = ready_number;
-  }
-  if (log.untaken()) {
-    std::swap(out().after_persist, ready.after_persist);
-    ready.after_persist.clear();
-  }
-}
-
-void Node::Core::on_persisted(const PersistPoint& point) {
-  ASSERT(point.number <= ready_number);
-  if (point.number <= persisted_number) {
-    return;
-  }
-  persisted_number = point.number;
-  log.on_persisted(point.number);
-  if (auto* candidate = std::get_if<Candidate>(&role)) {
-    // Its own vote counts like any other: once it is durable.
-    if (candidate->real && vote_durable()) {
-      record_vote(options.id, true);
-    }
-  } else if (std::holds_alternative<Leader>(role)) {
-    count_commit();
-  } else {
-    end_suspicion();
-  }
-}
-
 void Node::Core::note_priority(const Message& message) {
   greatest_priority = unzigzag(message.offset);
 }
@@ -423,7 +298,7 @@ Node::Node(const Options& options, Restored restored, Instant now)
 
 Node::~Node() = default;
 
-void Node::step(Message message, Instant now) {
+void Node::step(Message&& message, Instant now) {
   core_->note_now(now);
   core_->step(message);
 }
@@ -483,7 +358,12 @@ void Node::wake(Instant now) {
 
 bool Node::quiet() const { return core_->is_quiet(); }
 bool Node::has_ready() const { return core_->has_ready(); }
-Ready Node::take_ready() { return core_->take_ready(); }
+Ready Node::take_ready() {
+  Ready ready;
+  core_->take_ready(ready);
+  return ready;
+}
+void Node::take_ready(Ready& ready) { core_->take_ready(ready); }
 Instant Node::deadline() const { return core_->deadline(); }
 
 void Node::on_persisted(const PersistPoint& point, Instant now) {
@@ -494,10 +374,10 @@ void Node::on_persisted(const PersistPoint& point, Instant now) {
 void Node::on_applied(Index index) {
   ASSERT(index <= core_->commit);
   core_->applied = std::max(core_->applied, index);
-  core_->log.evict(core_->applied_now(), core_->options.cached_bytes_max);
+  core_->evict();
 }
 
-void Node::on_log_read(NodeId peer, Index first, std::vector<Entry> entries, Instant now) {
+void Node::on_log_read(NodeId peer, Index first, Entries entries, Instant now) {
   core_->note_now(now);
   core_->on_log_read(peer, first, std::move(entries));
 }
@@ -584,14 +464,14 @@ std::vector<PeerView> Node::peers() const {
     return views;
   }
   for (const Progress& peer : leader->peers) {
-    views.push_back({.node = peer.node,
-                     .match = peer.match,
-                     .next = peer.next,
-                     .active = leader->quiet ||
-                               core_->now - peer.heard < core_->options.election_timeout_max,
-                     .snapshotting = peer.flow == Flow::kSnapshot,
-                     .learner = contains(config().learners, peer.node),
-                     .witness = is_witness(config(), peer.node)});
+    views.push_back(
+        {.node = peer.node,
+         .match = peer.match,
+         .next = peer.next,
+         .active = leader->quiet || core_->now - peer.heard < core_->options.election_timeout_max,
+         .snapshotting = peer.flow == Flow::kSnapshot,
+         .learner = contains(config().learners, peer.node),
+         .witness = is_witness(config(), peer.node)});
   }
   return views;
 }

@@ -5,7 +5,7 @@
 // Time is data: every call that may act on time takes `now` (monotonic). deadline() says when
 // tick() has something to do, so that thousands of groups cost nothing while nothing is due.
 //
-// Invariants (invariants.cc checks them after each step in tests and simulation):
+// Invariants (describe.cc checks them after each step in tests and simulation):
 //   1. term never goes back; one vote a term.
 //   2. applied <= commit <= last; persisted <= last.
 //   3. a leader never changes or drops an entry of its own log.
@@ -34,7 +34,7 @@ struct PeerView {
   NodeId node;
   Index match;
   Index next;
-  bool active = false;     // answered within the last election timeout
+  bool active = false;  // answered within the last election timeout
   bool snapshotting = false;
   bool learner = false;
   bool witness = false;
@@ -48,7 +48,7 @@ class Node {
   Node& operator=(const Node&) = delete;
 
   // ---- inputs -------------------------------------------------------------------------------
-  void step(Message message, Instant now);
+  void step(Message&& message, Instant now);
   void tick(Instant now);
   // Leader only (else kNotLeader). kResourceExhausted while too much is uncommitted or while a
   // transfer is under way.
@@ -75,11 +75,13 @@ class Node {
   // ---- outputs and their completions ----------------------------------------------------------
   [[nodiscard]] bool has_ready() const;
   [[nodiscard]] Ready take_ready();
+  // The same for who has one at hand: what is in it goes, but the room of its lists is used again.
+  void take_ready(Ready& ready);
   [[nodiscard]] Instant deadline() const;
   void on_persisted(const PersistPoint& point, Instant now);
   void on_applied(Index index);
   // `entries` may be fewer than asked for; none means that they are gone (send a snapshot).
-  void on_log_read(NodeId peer, Index first, std::vector<Entry> entries, Instant now);
+  void on_log_read(NodeId peer, Index first, Entries entries, Instant now);
   void on_snapshot_read(NodeId peer, SnapshotPiece piece, Instant now);
   void on_snapshot_read_failed(NodeId peer, Instant now);
   void on_snapshot_written(const SnapshotMeta& meta, uint64_t offset_next, Instant now);
@@ -97,22 +99,22 @@ class Node {
   // ---- views ------------------------------------------------------------------------------------
   [[nodiscard]] Role role() const;
   [[nodiscard]] Term term() const;
-  [[nodiscard]] NodeId vote() const;            // in this term; zero: none given
-  [[nodiscard]] NodeId leader() const;          // zero: not known
+  [[nodiscard]] NodeId vote() const;    // in this term; zero: none given
+  [[nodiscard]] NodeId leader() const;  // zero: not known
   [[nodiscard]] Index commit() const;
   [[nodiscard]] Index applied() const;
   [[nodiscard]] Index last_index() const;
-  [[nodiscard]] Index first_index() const;      // first that is not compacted away
+  [[nodiscard]] Index first_index() const;  // first that is not compacted away
   [[nodiscard]] Term term_at(Index index) const;
   // The entry, if it is still in memory; else the owner reads it from the WAL.
   [[nodiscard]] const Entry* entry_at(Index index) const;
-  [[nodiscard]] const Config& config() const;   // in effect: the newest in the log
+  [[nodiscard]] const Config& config() const;  // in effect: the newest in the log
   [[nodiscard]] Index config_index() const;
   // In effect at `index`, which is not compacted away: what a snapshot at `index` carries.
   [[nodiscard]] const Config& config_at(Index index) const;
   [[nodiscard]] std::vector<PeerView> peers() const;
   [[nodiscard]] bool has_holes() const;
-  [[nodiscard]] Index first_hole() const;       // first lost entry, found again or not; zero: none
+  [[nodiscard]] Index first_hole() const;  // first lost entry, found again or not; zero: none
   // The end of the log may still lack entries that were acknowledged (Restored::tail_suspect).
   [[nodiscard]] bool suspect() const;
   // Bytes of entries held in memory.

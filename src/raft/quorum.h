@@ -27,6 +27,10 @@ namespace quorate::raft {
   if (values.empty()) {
     return std::numeric_limits<uint64_t>::max();
   }
+  if (values.size() == 3) {
+    const auto [less, greater] = std::minmax(values[0], values[1]);
+    return std::clamp(values[2], less, greater);
+  }
   // In descending order the element in the middle is reached by itself and all before it: n/2 + 1.
   const size_t middle = values.size() / 2;
   std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(middle),

@@ -37,7 +37,7 @@ struct LogRead {
 // offset 0 the owner may choose its newest snapshot; afterwards it must be the same one.
 struct SnapshotRead {
   NodeId peer;
-  Index index;            // zero at the first chunk: any
+  Index index;  // zero at the first chunk: any
   uint64_t offset = 0;
   size_t bytes_max = 0;
 };
@@ -55,27 +55,29 @@ struct SnapshotPiece {
 using SnapshotWrite = SnapshotPiece;
 
 struct PersistPoint {
-  uint64_t number = 0;    // of the Ready, growing
-  Index last;             // last entry that is durable once this point is reached
-  Term term;              // the term of the replica when the Ready was taken
+  uint64_t number = 0;  // of the Ready, growing
+  Index last;           // last entry that is durable once this point is reached
+  Term term;            // the term of the replica when the Ready was taken
 };
 
 struct Ready {
   std::optional<HardState> hard_state;
   // Contiguous; the first may replace what was there before, with all that follows it. Or the
   // entries of a hole, found again (same index, same term): they replace nothing after them.
-  std::vector<Entry> entries;
+  Entries entries;
   std::vector<Message> messages;
   std::vector<Message> after_persist;
   PersistPoint persist_through;
-  Index commit;                      // apply through here; never goes back
+  Index commit;  // apply through here; never goes back
   std::vector<ReadReady> reads;
   std::vector<LogRead> log_reads;
   std::vector<SnapshotRead> snapshot_reads;
   std::vector<SnapshotWrite> snapshot_writes;
-  bool role_changed = false;         // role, leader or term is new: see Node::role(), leader()
+  bool role_changed = false;  // role, leader or term is new: see Node::role(), leader()
   bool config_changed = false;
 
+  // Forgets all but the room that its lists have.
+  void clear();
   // True if there is something to make durable (or messages that wait for what is on its way).
   [[nodiscard]] bool must_persist() const {
     return hard_state.has_value() || !entries.empty() || !after_persist.empty();

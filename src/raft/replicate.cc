@@ -103,7 +103,7 @@ void Node::Core::pump(Progress& peer) {
   }
 }
 
-void Node::Core::send_append(Progress& peer, std::vector<Entry> entries) {
+void Node::Core::send_append(Progress& peer, Entries entries) {
   Message message = make(MessageKind::kAppend, peer.node);
   message.index = peer.next.previous();
   message.log_term = log.term_at(message.index);
@@ -153,7 +153,7 @@ void Node::Core::on_append_answer(const Message& message) {
   }
 }
 
-void Node::Core::on_log_read(NodeId node, Index first, std::vector<Entry> entries) {
+void Node::Core::on_log_read(NodeId node, Index first, Entries entries) {
   const auto asked = std::find_if(serving.begin(), serving.end(), [&](const Serving& one) {
     return one.peer == node && one.first == first;
   });

@@ -47,9 +47,8 @@ class traps : public ::testing::Test {
     cluster_->network.clear();
   }
   void propose(uint32_t id, const std::string& word) {
-    ASSERT_TRUE(node(id)
-                    .propose(EntryKind::kCommand, Stamp(), Buffer::copy(word), cluster_->now)
-                    .ok());
+    ASSERT_TRUE(
+        node(id).propose(EntryKind::kCommand, Stamp(), Buffer::copy(word), cluster_->now).ok());
     cluster_->drain(id);
   }
   void campaign(uint32_t id) {
@@ -92,6 +91,34 @@ class traps : public ::testing::Test {
   std::unique_ptr<Cluster> cluster_;
 };
 
+TEST_F(traps, a_leader_keeps_in_memory_what_a_follower_lacks_and_little_else) {
+  const std::string word(1'000, 'w');
+  const size_t most = Options().cached_bytes_max;
+  for (size_t bytes = 0; bytes < most; bytes += word.size()) {
+    propose(1, word);
+    cluster_->settle();
+  }
+  EXPECT_LE(node(1).cached_bytes(), most / 16);
+  isolate(3);
+  for (size_t bytes = 0; bytes < most / 2; bytes += word.size()) {
+    propose(1, word);
+    cluster_->settle();
+  }
+  EXPECT_GE(node(1).cached_bytes(), most / 2);
+  EXPECT_LE(node(2).cached_bytes(), most / 16) << "a follower has nobody to send them to";
+  for (size_t bytes = 0; bytes < most; bytes += word.size()) {
+    propose(1, word);
+    cluster_->settle();
+  }
+  EXPECT_LE(node(1).cached_bytes(), most);
+  cluster_->cuts.clear();
+  run(1'000);
+  EXPECT_EQ(node(1).commit(), node(3).commit());
+  propose(1, word);
+  run(60);
+  EXPECT_LE(node(1).cached_bytes(), most / 16);
+}
+
 TEST_F(traps, a_retried_read_index_never_answers_with_a_stale_one) {
   std::vector<ReadReady> answers;
   cluster_->on_read = [&](uint32_t, const ReadReady& read) { answers.push_back(read); };
@@ -132,9 +159,8 @@ TEST_F(traps, a_partially_sent_batch_counts_only_as_far_as_it_came) {
   build(3, 100);
   isolate(3);
   for (const char* word : {"a", "b", "c"}) {
-    ASSERT_TRUE(node(1)
-                    .propose(EntryKind::kCommand, Stamp(), Buffer::copy(word), cluster_->now)
-                    .ok());
+    ASSERT_TRUE(
+        node(1).propose(EntryKind::kCommand, Stamp(), Buffer::copy(word), cluster_->now).ok());
   }
   cluster_->drain(1);
   deliver(1, 2, 1);

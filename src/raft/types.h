@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "base/time.h"
+#include "raft/few.h"
 
 namespace quorate::raft {
 
@@ -16,9 +17,9 @@ enum class Role : uint8_t { kFollower, kPreCandidate, kCandidate, kLeader };
 
 // The numbers are on disk and on the wire.
 enum class EntryKind : uint8_t {
-  kNoop = 0,     // a new leader's first entry; its commitment commits what came before
+  kNoop = 0,  // a new leader's first entry; its commitment commits what came before
   kCommand = 1,
-  kConfig = 2,   // payload: an encoded ConfigChange, and usually what it results in
+  kConfig = 2,  // payload: an encoded ConfigChange, and usually what it results in
 };
 
 // One place in the log. The payload is opaque here: the node packs a batch of commands in it.
@@ -26,10 +27,13 @@ struct Entry {
   Index index;
   Term term;
   EntryKind kind = EntryKind::kNoop;
-  Stamp at;       // the leader's wall time, made monotonic within the group
+  Stamp at;  // the leader's wall time, made monotonic within the group
   Buffer payload;
   bool operator==(const Entry&) const = default;
 };
+
+// Contiguous. One entry is the usual case: a batch of all that a group was asked for in a turn.
+using Entries = Few<Entry, 1>;
 
 // Durable before any message that depends on it. `commit` is a hint that speeds recovery and
 // bounds which entries may need repair; losing it is safe.
@@ -76,7 +80,7 @@ struct ConfigChange {
 };
 
 struct SnapshotMeta {
-  Index index;    // the last entry that the snapshot covers
+  Index index;  // the last entry that the snapshot covers
   Term term;
   Config config;  // as of that entry
   bool operator==(const SnapshotMeta&) const = default;
@@ -117,7 +121,8 @@ struct Options {
   size_t inflight_messages_max = 256;
   size_t uncommitted_bytes_max = 64 * 1024 * 1024;
   size_t snapshot_chunk_bytes = 256 * 1024;
-  // Entries kept in memory after they are durable and applied, for followers that lag a little.
+  // Entries kept in memory after they are durable and applied, for followers that lag a little; of
+  // those that every follower has, a sixteenth of it.
   size_t cached_bytes_max = 4 * 1024 * 1024;
   uint64_t seed = 1;
 };
@@ -125,9 +130,9 @@ struct Options {
 // What a replica knows when its process starts: from the WAL and the newest snapshot.
 struct Restored {
   HardState hard_state;
-  SnapshotMeta snapshot;          // index 0 for none; then config is the initial one
-  Index last;                     // last entry of the log; snapshot.index if the log is empty
-  std::vector<TermRun> terms;     // of snapshot.index and on
+  SnapshotMeta snapshot;              // index 0 for none; then config is the initial one
+  Index last;                         // last entry of the log; snapshot.index if the log is empty
+  std::vector<TermRun> terms;         // of snapshot.index and on
   std::vector<struct Entry> configs;  // the config entries after the snapshot, in order
   std::vector<Hole> holes;
   // The end of the log may be missing entries that were once durable (a damaged record whose group
