@@ -226,21 +226,34 @@ void Node::on_frame(NodeId from, std::string_view bytes) {
   now_ = Shell::clock.now();
   const Buffer frame = Buffer::copy(bytes);
   rpc::FrameReader reader(frame);
-  rpc::Item item;
-  while (reader.next(item)) {
-    switch (item.kind) {
-      case rpc::ItemKind::kRaft: on_raft_message(from, item.group, item.bytes); break;
-      case rpc::ItemKind::kRequest: calls_.on_request(from, item.bytes.view()); break;
-      case rpc::ItemKind::kAnswer: calls_.on_answer(from, item.bytes.view()); break;
-      case rpc::ItemKind::kFounding: on_founding(from, item.bytes.view()); break;
-      case rpc::ItemKind::kHeartbeat: on_heartbeat(from, item.bytes.view()); break;
-      default: ++Shell::counters.messages_bad; break;
-    }
+  std::vector<rpc::Item> items = std::exchange(items_, {});
+  for (rpc::Item item; reader.next(item);) {
+    items.push_back(std::move(item));
   }
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (items.size() >= kWorthFetching) {
+      const auto at = [&](size_t n) { return n < items.size() ? group(items[n].group) : nullptr; };
+      look_ahead(at(i + kNear), at(i + kFar));
+    }
+    on_item(from, items[i]);
+  }
+  items.clear();
+  items_ = std::move(items);
   if (!reader.ok()) {
     ++Shell::counters.messages_bad;
   }
   schedule_turn();
+}
+
+void Node::on_item(NodeId from, const rpc::Item& item) {
+  switch (item.kind) {
+    case rpc::ItemKind::kRaft: on_raft_message(from, item.group, item.bytes); break;
+    case rpc::ItemKind::kRequest: calls_.on_request(from, item.bytes.view()); break;
+    case rpc::ItemKind::kAnswer: calls_.on_answer(from, item.bytes.view()); break;
+    case rpc::ItemKind::kFounding: on_founding(from, item.bytes.view()); break;
+    case rpc::ItemKind::kHeartbeat: on_heartbeat(from, item.bytes.view()); break;
+    default: ++Shell::counters.messages_bad; break;
+  }
 }
 
 void Node::on_heartbeat(NodeId from, std::string_view bytes) {

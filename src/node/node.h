@@ -214,8 +214,13 @@ class Node final : public service::Proposer,
             UniqueFunction<void(const Status&, std::string_view)> done) override;
   [[nodiscard]] Instant now() override { return Shell::clock.now(); }
 
+  // Fewer groups stay in the caches from one turn to the next.
+  static constexpr size_t kWorthFetching = 32;
+  static constexpr size_t kNear = 3;
+  static constexpr size_t kFar = 6;
+
   void schedule_turn();
-  static void look_ahead(const std::vector<Group*>& groups, size_t i);
+  static void look_ahead(const Group* near, const Group* far);
   static void look_ahead_to_settle(const std::vector<Group*>& groups, size_t i);
   void turn();
   void settle();
@@ -233,6 +238,7 @@ class Node final : public service::Proposer,
   void tell_listeners();
   void forward_read(ForwardKind kind, const service::Query& query, service::Done done);
   void on_peer_changed(NodeId peer);
+  void on_item(NodeId from, const rpc::Item& item);
   void on_raft_message(NodeId from, GroupId group, const Buffer& bytes);
   void on_call(NodeId from, std::string_view request, rpc::Calls::Answer answer);
   World world_;
@@ -256,6 +262,7 @@ class Node final : public service::Proposer,
   std::vector<GroupId> applied_;  // told to the listeners after the turn
   std::vector<NodeId> peers_;
 
+  std::vector<rpc::Item> items_;  // scratch: of the frame at hand
   rpc::Outbox outbox_;
   rpc::Calls calls_;
   rpc::Liveness liveness_;

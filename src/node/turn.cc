@@ -3,15 +3,13 @@
 #include <algorithm>
 
 #include "node/node.h"
+#include "service/slab.h"
 
 namespace quorate::node {
 namespace {
 
 // A tick that comes this late tells of a process that was paused or starved.
 constexpr Duration kStall = Duration::millis(50);
-
-// So many groups stay in the caches from one turn to the next.
-constexpr size_t kWorthFetching = 32;
 
 }  // namespace
 
@@ -59,21 +57,12 @@ void Node::schedule_turn() {
 
 // Thousands of groups do not fit into the processor's caches: what the next ones will touch is
 // fetched while this one works.
-void Node::look_ahead(const std::vector<Group*>& groups, size_t i) {
-  if (groups.size() < kWorthFetching) {
-    return;
+void Node::look_ahead(const Group* near, const Group* far) {
+  if (far != nullptr) {
+    service::fetch_ahead(far, sizeof(*far));
   }
-  constexpr size_t kNear = 3;
-  constexpr size_t kFar = 6;
-  constexpr size_t kLineBytes = 64;
-  if (i + kFar < groups.size() && groups[i + kFar] != nullptr) {
-    const auto* const begin = static_cast<const char*>(static_cast<const void*>(groups[i + kFar]));
-    for (size_t at = 0; at < sizeof(Group); at += kLineBytes) {
-      __builtin_prefetch(begin + at);
-    }
-  }
-  if (i + kNear < groups.size() && groups[i + kNear] != nullptr) {
-    groups[i + kNear]->raft().prefetch();
+  if (near != nullptr) {
+    near->raft().prefetch();
   }
 }
 
@@ -102,7 +91,10 @@ void Node::turn() {
   turning_.swap(dirty_);
   for (size_t i = 0; i < turning_.size(); ++i) {
     Group* const group = turning_[i];
-    look_ahead(turning_, i);
+    if (turning_.size() >= kWorthFetching) {
+      const auto at = [this](size_t n) { return n < turning_.size() ? turning_[n] : nullptr; };
+      look_ahead(at(i + kNear), at(i + kFar));
+    }
     if (group == nullptr) {
       continue;  // destroyed by a neighbour's callback
     }
@@ -262,7 +254,14 @@ void Node::flushed(const Status& status) {
   }
   now_ = Shell::clock.now();
   std::span<const raft::Message> messages = in_flush_.messages;
-  for (const Waiting& waiting : in_flush_.groups) {
+  for (size_t i = 0; i < in_flush_.groups.size(); ++i) {
+    if (in_flush_.groups.size() >= kWorthFetching) {
+      const auto at = [this](size_t n) {
+        return n < in_flush_.groups.size() ? group(in_flush_.groups[n].group) : nullptr;
+      };
+      look_ahead(at(i + kNear), at(i + kFar));
+    }
+    const Waiting& waiting = in_flush_.groups[i];
     Slot& slot = slots_[waiting.group.value()];
     if (slot.group != nullptr && slot.birth == waiting.birth) {
       slot.group->on_persisted(waiting.point, messages.first(waiting.messages), now_);
