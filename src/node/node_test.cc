@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "base/hash.h"
@@ -209,6 +210,55 @@ TEST_F(OneNode, an_applied_entry_that_is_lost_is_replaced_by_a_snapshot_if_nobod
   ASSERT_TRUE(run_until(Duration::seconds(2), [&] { return leads(id); }));
   EXPECT_EQ(get("key"), "written after it");
   EXPECT_EQ(get("key7"), "another");
+}
+
+// One that was still being read when the newer one came is still there. The leader's may be older
+// than it, and has to be taken all the same.
+TEST_F(OneNode, a_snapshot_older_than_its_log_is_given_up_with_the_log) {
+  options_.snapshot_log_bytes = 8 * 1024;
+  options_.snapshot_machine_percent = 1;
+  ASSERT_TRUE(start().ok());
+  const GroupId id = node_->group_of_slot(slot_of("key"));
+  ASSERT_TRUE(run_until(Duration::seconds(2), [&] { return leads(id); }));
+  const auto newest = [&] {
+    const std::string prefix = "snapshot-" + std::to_string(id.value()) + "-";
+    std::string name;
+    const std::vector<std::string> names = disk_->list("snapshots").value();
+    for (const std::string& each : names) {
+      name = each.starts_with(prefix) && !each.ends_with(".new") ? each : name;
+    }
+    return name;
+  };
+  const auto put_until = [&](const std::function<bool()>& reached) {
+    for (int i = 0; i < 500 && !reached(); ++i) {
+      EXPECT_TRUE(put("key", std::string(1'000, 'v')).ok());
+      run_for(Duration::millis(60));
+    }
+    return reached();
+  };
+  ASSERT_TRUE(put_until([&] { return !newest().empty(); }));
+  const std::string older = newest();
+  std::string bytes(64 * 1024, '\0');
+  bytes.resize((*disk_->open("snapshots/" + older, env::OpenMode::kRead))->read(0, bytes).value());
+  ASSERT_TRUE(put_until([&] { return newest() != older; }));
+  run_for(Duration::millis(200));
+  const std::string newer = newest();
+  stop();
+  {
+    sim::Disk disk(image_, world_.begin_life());
+    const auto again = disk.open("snapshots/" + older, env::OpenMode::kCreate);
+    ASSERT_TRUE((*again)->write_now(0, bytes).ok() && (*again)->sync_now().ok());
+    const auto rotten = disk.open("snapshots/" + newer, env::OpenMode::kWrite);
+    ASSERT_TRUE((*rotten)->write_now(100, "rotten").ok() && (*rotten)->sync_now().ok());
+    ASSERT_TRUE(disk.sync_directory("snapshots").ok());
+  }
+  ASSERT_TRUE(start().ok());
+  const std::vector<std::string>& notes = node_->recovery_notes();
+  ASSERT_TRUE(std::any_of(notes.begin(), notes.end(), [](const std::string& note) {
+    return note.find("lost its snapshot") != std::string::npos;
+  }));
+  const std::vector<std::string> names = disk_->list("snapshots").value();
+  EXPECT_EQ(std::count(names.begin(), names.end(), older), 0);
 }
 
 TEST_F(OneNode, entries_that_stay_in_memory_are_bounded_for_all_groups_together) {

@@ -170,6 +170,8 @@ Status Node::load_group(const wal::RecoveredGroup& log, const wal::SnapshotInfo*
     notes_.push_back("group " + std::to_string(log.group.value()) +
                      " lost its snapshot and will be brought up to date by its leader");
     wal_->remove_group(log.group);
+    // An older one that is still there would pass for newer than what the leader sends.
+    snapshots_->remove_group(log.group);
     const wal::State kept = log.state;
     wal_->append(log.group, &kept, {});
     restored.last = Index();
