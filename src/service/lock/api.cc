@@ -100,7 +100,7 @@ uint64_t Api::wait(const OwnerRef& who, const Command& command, const WriteOptio
   const Acquire* const acquire = std::get_if<Acquire>(&command);
   if (acquire != nullptr && options.key.none() && options.session.none()) {
     for (const Acquire::Item& item : acquire->items) {
-      waiting->takes.emplace_back(item.name, std::max<uint64_t>(item.permits, 1));
+      waiting->takes.emplace(item.name, std::max<uint64_t>(item.permits, 1));
     }
   }
   waits_.emplace(id, waiting);
@@ -120,7 +120,7 @@ void Api::begin(uint64_t id, const Answer& answer, const Origin& origin) {
   const auto found = waits_.find(id);
   const Acquired* const acquired = std::get_if<Acquired>(&answer);
   if (const auto left = leaving_.extract(id); !left.empty()) {
-    leave(*left.mapped(), answer);
+    leave(left.mapped(), answer);
     return;
   }
   if (found == waits_.end()) {
@@ -146,33 +146,86 @@ void Api::give_up(uint64_t wait) {
   if (!waits_.contains(wait)) {
     return;
   }
-  const Held waiting = remove(wait);
-  if (!waiting->ticket.none()) {
-    write(waiting->domain, Cancel{waiting->who(), waiting->ticket}, {},
-          [](const Answer&, const Origin&) {});
-  } else {
+  const Kept waiting = remove(wait);
+  if (waiting->ticket.none()) {
     leaving_.emplace(wait, waiting);
+  } else {
+    cancel(waiting);
   }
 }
 
 // What nobody is there for any more. A grant whose answer is lost too stays until its lease ends.
-void Api::leave(const Waiting& waiting, const Answer& answer) {
-  const auto heard_by_nobody = [](const Answer&, const Origin&) {};
+void Api::leave(const Kept& waiting, const Answer& answer) {
   const Acquired* const acquired = std::get_if<Acquired>(&answer);
-  if (acquired != nullptr && !acquired->granted) {
-    write(waiting.domain, Cancel{waiting.who(), acquired->ticket}, {}, heard_by_nobody);
-  } else if (acquired != nullptr) {
-    for (const auto& [name, levels] : waiting.takes) {
-      write(waiting.domain, Release{waiting.who(), name, levels, acquired->token}, {},
-            heard_by_nobody);
+  if (acquired == nullptr) {
+    return;
+  }
+  if (acquired->granted) {
+    give_back(waiting, acquired->token);
+  } else {
+    waiting->ticket = acquired->ticket;
+    cancel(waiting);
+  }
+}
+
+// It may have been granted since anybody here looked at it.
+void Api::cancel(const Kept& waiting) {
+  write(waiting->domain, Cancel{waiting->who(), waiting->ticket}, {},
+        [this, waiting, alive = alive_](const Answer& answer, const Origin&) {
+          const Cancelled* const said = std::get_if<Cancelled>(&answer);
+          if (*alive && said != nullptr && !said->cancelled) {
+            leave_ended(waiting);
+          }
+        });
+}
+
+void Api::leave_ended(const Kept& waiting) {
+  if (waiting->takes.empty()) {
+    return;
+  }
+  read(waiting->domain, WaitOf{waiting->who()}, {},
+       [this, waiting, alive = alive_](const Answer& answer, const Origin&) {
+         const WaitStatus* const status = std::get_if<WaitStatus>(&answer);
+         if (*alive && status != nullptr && status->ticket == waiting->ticket &&
+             status->state == WaitState::kGranted) {
+           give_back(waiting, status->token);
+         }
+       });
+}
+
+// What the owner had already, the grant has only entered once more: that keeps the token that it
+// had, which a release has to name. So its tokens are asked for first.
+void Api::give_back(const Kept& waiting, Token granted, std::string_view after) {
+  if (waiting->takes.empty()) {
+    return;
+  }
+  read(waiting->domain, OwnerOf{waiting->who(), after}, {},
+       [this, waiting, granted, alive = alive_](const Answer& answer, const Origin&) {
+         const OwnerDetails* const owner = std::get_if<OwnerDetails>(&answer);
+         if (!*alive || owner == nullptr || owner->held.empty()) {
+           return;
+         }
+         const std::string last(owner->held.back().name);
+         release(*waiting, granted, owner->held);
+         give_back(waiting, granted, last);
+       });
+}
+
+// A hold with a greater token was made after the grant, and is none of its business.
+void Api::release(const Waiting& waiting, Token granted, const std::vector<Held>& held) {
+  for (const Held& each : held) {
+    const auto taken = waiting.takes.find(each.name);
+    if (taken != waiting.takes.end() && each.token <= granted) {
+      write(waiting.domain, Release{waiting.who(), each.name, taken->second, each.token}, {},
+            [](const Answer&, const Origin&) {});
     }
   }
 }
 
-Api::Held Api::remove(uint64_t id) {
+Api::Kept Api::remove(uint64_t id) {
   const auto found = waits_.find(id);
   ASSERT(found != waits_.end());
-  Held waiting = std::move(found->second);
+  Kept waiting = std::move(found->second);
   waits_.erase(found);
   const auto group = groups_.find(group_of(waiting->domain));
   if (group != groups_.end() && !waiting->ticket.none()) {
@@ -238,7 +291,7 @@ bool Api::look(GroupId group, bool at_all) {
 }
 
 void Api::look_at(uint64_t id, const State& state, const Origin& origin) {
-  const Held waiting = waits_.at(id);
+  const Kept waiting = waits_.at(id);
   WaitStatus status;
   if (origin.index < waiting->index) {
     groups_[origin.group].unseen.push_back(id);
@@ -257,7 +310,7 @@ void Api::ask_leaders(GroupId group) {
   for (const uint64_t id : ids) {
     const auto found = waits_.find(id);
     if (found != waits_.end()) {
-      const Held waiting = found->second;
+      const Kept waiting = found->second;
       ask_leader(id, *waiting);
     }
   }

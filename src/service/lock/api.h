@@ -13,11 +13,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/caller.h"
@@ -70,9 +70,9 @@ class Api final : private AppliedListener {
   // broken, precondition_failed if somebody cancelled the wait.
   uint64_t wait(const OwnerRef& who, const Command& command, const WriteOptions& options,
                 WaitDone done);
-  // Whoever waited has gone: its `done` is not called any more. The wait is cancelled. What an
-  // acquire is granted that was still under way is given back, unless the acquire can be repeated,
-  // by its key or session: then whoever repeats it is told of the grant.
+  // Whoever waited has gone: its `done` is not called any more. The wait is cancelled. What it has
+  // been granted unheard is given back, and what the owner held before stays as it was; unless the
+  // acquire can be repeated, by its key or session: then whoever repeats it is told of the grant.
   void give_up(uint64_t wait);
   void poll();
   // `wake` is called when a wait begins while there was none: whoever polls may sleep until then.
@@ -92,12 +92,12 @@ class Api final : private AppliedListener {
     WaitDone done;
     Ticket ticket = {};          // none: the command is under way
     Index index = {};            // of the queued answer: a replica that is behind knows nothing yet
-    std::vector<std::pair<std::string, uint64_t>> takes;  // names and levels; if not repeatable
+    std::map<std::string, uint64_t, std::less<>> takes;  // levels by name; if not repeatable
     bool asked = false;          // the leader, over the network
     uint64_t ask_again = 0;      // the poll in which
     [[nodiscard]] OwnerRef who() const { return {domain, owner}; }
   };
-  using Held = std::shared_ptr<Waiting>;
+  using Kept = std::shared_ptr<Waiting>;
 
   // The waits in one group, but for those whose command is under way.
   struct GroupWaits {
@@ -118,7 +118,12 @@ class Api final : private AppliedListener {
 
   void on_applied(GroupId group) override;
   void begin(uint64_t id, const Answer& answer, const Origin& origin);
-  void leave(const Waiting& waiting, const Answer& answer);
+  void leave(const Kept& waiting, const Answer& answer);
+  void cancel(const Kept& waiting);
+  void leave_ended(const Kept& waiting);
+  // Of what the owner holds, by pages: the next is behind `after`.
+  void give_back(const Kept& waiting, Token granted, std::string_view after = {});
+  void release(const Waiting& waiting, Token granted, const std::vector<Held>& held);
   // False if there is no replica here.
   bool look(GroupId group, bool at_all);
   void look_at(uint64_t id, const State& state, const Origin& origin);
@@ -127,14 +132,14 @@ class Api final : private AppliedListener {
   void on_leader(uint64_t id, const Answer& answer, const Origin& origin);
   void take(uint64_t id, const WaitStatus& status, const Origin& origin);
   void end(uint64_t id, const Status& status, const Acquired& acquired, const Origin& origin);
-  Held remove(uint64_t id);
+  Kept remove(uint64_t id);
   void send_beats(GroupId group);
   void take_beats(GroupId group, const Status& status, const Alive& alive, const Origin& origin);
 
   Proposer& proposer_;
   UniqueFunction<void()> wake_;
-  std::map<uint64_t, Held> waits_;
-  std::map<uint64_t, Held> leaving_;  // given up while the command was under way
+  std::map<uint64_t, Kept> waits_;
+  std::map<uint64_t, Kept> leaving_;  // given up while the command was under way
   std::map<GroupId, GroupWaits> groups_;
   std::map<GroupId, Beats> beats_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

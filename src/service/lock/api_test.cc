@@ -6,8 +6,10 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/limits.h"
 #include "service/group_machine.h"
 #include "service/registry.h"
 
@@ -42,7 +44,13 @@ class OneGroup final : public Proposer, public AnswerSink {
                .key = command.key,
                .body = command.body});
     ASSERT_TRUE(machine_->apply(batch.take(), {now, ++index}, this).ok());
-    done(status_, answer_, {command.group, index, {}, NodeId(1)});
+    const Origin origin{command.group, index, {}, NodeId(1)};
+    if (holds_answers) {
+      held.push_back([status = status_, answer = answer_, origin,
+                      done = std::move(done)]() mutable { done(status, answer, origin); });
+      return;
+    }
+    done(status_, answer_, origin);
   }
   void query(const service::Query& query, Done done) override {
     ++queries;
@@ -97,6 +105,7 @@ class OneGroup final : public Proposer, public AnswerSink {
   Duration heartbeat_timeout;
   bool holds_heartbeats = false;
   bool holds_commands = false;
+  bool holds_answers = false;
   std::vector<UniqueFunction<void()>> held;
   Status weather;
 
@@ -369,6 +378,99 @@ TEST_F(LockApiTest, what_comes_for_somebody_who_gave_up_is_given_back) {
   EXPECT_EQ(usage().holds, 2u) << "whoever repeats it is told of its grant";
   EXPECT_EQ(b, "");
   EXPECT_EQ(api.waiting(), 0u);
+}
+
+// A test in which whoever asks for several locks at once is gone before it hears of them.
+class LockApiLeaveTest : public LockApiTest {
+ protected:
+  uint64_t wait_for(std::string_view owner, std::vector<Acquire::Item> items) {
+    const Acquire acquire{who(owner), std::move(items), Duration::seconds(10),
+                          Duration::seconds(5)};
+    return api.wait(who(owner), acquire, {},
+                    [](const Status&, const Acquired&, const Origin&) { FAIL(); });
+  }
+  void arrive() {
+    group.holds_commands = false;
+    group.holds_answers = false;
+    for (auto& each : std::exchange(group.held, {})) {
+      each();
+    }
+  }
+  // "x 1, y 2": what the owner holds, and how often.
+  std::string held_by(std::string_view owner) {
+    std::string text;
+    api.read(DomainId(), OwnerOf{who(owner), {}}, {}, [&](const Answer& answer, const Origin&) {
+      if (const OwnerDetails* const found = std::get_if<OwnerDetails>(&answer)) {
+        for (const Held& held : found->held) {
+          text += (text.empty() ? "" : ", ") + std::string(held.name) + " " +
+                  std::to_string(held.count);
+        }
+      }
+    });
+    return text;
+  }
+};
+
+TEST_F(LockApiLeaveTest, a_level_of_what_was_held_before_is_given_back_too) {
+  (void)wait("a", a);
+  write(Acquire{who("a"), {{.name = "y"}}, {}, Duration::seconds(5)});
+  group.holds_commands = true;
+  api.give_up(wait_for("a", {{.name = "x"}, {.name = "y"}, {.name = "z"}}));
+  arrive();
+  EXPECT_EQ(held_by("a"), "x 1, y 1");
+}
+
+TEST_F(LockApiLeaveTest, among_very_many_locks_those_of_the_grant_are_found) {
+  for (size_t number = 0; number < 3 * limits::kLockShownMax; ++number) {
+    const std::string name = "k" + std::to_string(10'000 + number);
+    write(Acquire{who("a"), {{.name = name}}, {}, Duration::seconds(5)});
+  }
+  (void)wait("a", a);
+  write(Acquire{who("a"), {{.name = "a"}}, {}, Duration::seconds(5)});
+  group.holds_commands = true;
+  api.give_up(wait_for("a", {{.name = "x"}, {.name = "a"}, {.name = "y"}}));
+  arrive();
+  write(Release{.who = who("a"), .name = "x"});
+  write(Release{.who = who("a"), .name = "a"});
+  Usage usage;
+  api.read(DomainId(), Stats{}, {},
+           [&](const Answer& answer, const Origin&) { usage = std::get<Usage>(answer); });
+  EXPECT_EQ(usage.holds, 3 * limits::kLockShownMax);
+}
+
+TEST_F(LockApiLeaveTest, permits_are_given_back_and_those_of_before_stay) {
+  const Acquire::Item two{"s", Mode::kPermits, 2, 5};
+  write(Acquire{who("a"), {two}, {}, Duration::seconds(5)});
+  group.holds_commands = true;
+  api.give_up(wait_for("a", {two, {.name = "x"}}));
+  arrive();
+  EXPECT_EQ(held_by("a"), "s 2");
+}
+
+TEST_F(LockApiLeaveTest, a_wait_that_is_granted_before_its_cancel_comes_is_given_back) {
+  (void)wait("a", a);
+  write(Acquire{who("b"), {{.name = "y"}}, {}, Duration::seconds(5)});
+  const uint64_t id = wait_for("b", {{.name = "x"}, {.name = "y"}});
+  group.holds_commands = true;
+  api.give_up(id);
+  group.holds_commands = false;
+  release("a");
+  EXPECT_EQ(held_by("b"), "x 1, y 2");
+  arrive();
+  EXPECT_EQ(held_by("b"), "y 1");
+}
+
+TEST_F(LockApiLeaveTest, what_the_owner_has_taken_since_is_let_be) {
+  group.holds_answers = true;
+  const uint64_t id = wait_for("a", {{.name = "x"}, {.name = "y"}});
+  api.give_up(id);
+  auto late = std::exchange(group.held, {});
+  group.holds_answers = false;
+  release("a");
+  (void)wait("a", a);
+  EXPECT_EQ(a, "token 2");
+  late.front()();
+  EXPECT_EQ(held_by("a"), "x 1");
 }
 
 }  // namespace
