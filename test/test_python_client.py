@@ -78,7 +78,8 @@ def test_many_keys(cluster):
 def test_indexes(cluster):
     with connect(cluster) as db:
         db.put_many({f"p/{n}": json.dumps({"user": {"age": n % 7}}) for n in range(50)})
-        db.create_index("ages", "user.age")
+        assert db.create_index("ages", "user.age") is True
+        assert db.create_index("ages", "user.age") is False
         end = time.monotonic() + 30
         while [each["state"] for each in db.indexes()] != ["ready"] and time.monotonic() < end:
             time.sleep(0.05)
@@ -87,7 +88,8 @@ def test_indexes(cluster):
         ages = [json.loads(item.value)["user"]["age"]
                 for item in db.find("ages", above=1, to=4, reverse=True, page=5)]
         assert ages == sorted((n % 7 for n in range(50) if 1 < n % 7 <= 4), reverse=True)
-        db.drop_index("ages")
+        assert db.drop_index("ages") is True
+        assert db.drop_index("ages") is False
         with pytest.raises(quorate.NotFound):
             list(db.find("ages"))
         assert db.delete_prefix("p/") == 50

@@ -146,11 +146,14 @@ class Client:
     # ---- indexes --------------------------------------------------------------------------------
 
     def create_index(self, index, field, *, unique=False):
-        """Over a field of JSON values: names with dots between them. Built in the background."""
-        self._write_json("create_index", {"index": index, "field": field, "unique": unique})
+        """Over a field of JSON values: names with dots between them. Built in the background.
+        True if it is new, False if it was there just so."""
+        body = {"index": index, "field": field, "unique": unique}
+        return self._write_json("create_index", body)["changed"]
 
     def drop_index(self, index):
-        self._write_json("drop_index", {"index": index})
+        """True if it was there."""
+        return self._write_json("drop_index", {"index": index})["changed"]
 
     def indexes(self):
         """Dictionaries with index, field, unique, state and entries."""
