@@ -30,9 +30,9 @@ namespace {
 
 constexpr Duration kWatchInterval = Duration::millis(50);
 constexpr Duration kLagInterval = Duration::seconds(1);
+constexpr Duration kAuditSyncInterval = Duration::seconds(1);
 // How long a stop waits for other nodes to take over what this one leads; the rest of the time is
 // for requests under way.
-constexpr Duration kAuditSyncInterval = Duration::seconds(1);
 constexpr Duration kHandOverMost = Duration::seconds(3);
 
 wal::SyncPolicy sync_policy(const std::string& word) {
@@ -272,7 +272,7 @@ void Assembly::watch() {
   loop_->start(now + kWatchInterval, [this] { watch(); });
 }
 
-void Assembly::stop() {
+void Assembly::stop(Others others) {
   if (stopping_) {
     log_.warning("stop", {{"how", "at once"}});
     loop_->stop();
@@ -287,7 +287,7 @@ void Assembly::stop() {
     log_.warning("stop", {{"how", "timeout"}, {"leads", node_->led_groups()}});
     loop_->stop();
   });
-  finish_stop(std::min(deadline, now + kHandOverMost));
+  finish_stop(others == Others::kStopToo ? now : std::min(deadline, now + kHandOverMost));
 }
 
 bool Assembly::can_hand_over() const {

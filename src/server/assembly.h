@@ -63,9 +63,10 @@ class Assembly {
 
   // Turns the loop until stop() has done its work, or loop().stop().
   void run() { loop_->run(); }
-  // Hands leaderships over, finishes requests under way, then ends run(). At most
-  // Config::stop_timeout; called again, at once.
-  void stop();
+  enum class Others { kGoOn, kStopToo };
+  // Hands leaderships over, unless the others stop at the same time, finishes requests under way,
+  // then ends run(). At most Config::stop_timeout; called again, at once.
+  void stop(Others others = Others::kGoOn);
 
   [[nodiscard]] os::Loop& loop() { return *loop_; }
   [[nodiscard]] node::Node& node() { return *node_; }

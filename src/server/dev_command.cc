@@ -64,6 +64,9 @@ constexpr int kRespPort = 7000;
 constexpr int kRaftPort = 9000;
 constexpr int kPortOffsetMax = 50'000;
 
+// They stop together, and each would hand its leaderships to another that is about to go.
+constexpr int kStopSignal = SIGUSR1;
+
 struct Child {
   explicit Child(int n) : number(n) {}
 
@@ -188,10 +191,10 @@ class Cluster {
   }
 
   [[noreturn]] static void become_server(const Words& words, int output) {
-    // Its own process group: ctrl-C reaches only this program, which then stops the nodes one
-    // after the other. Should this program die, they get the signal too.
+    // Its own process group: ctrl-C reaches only this program, which then stops the nodes. Should
+    // this program die, they get the signal too.
     setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_SET_PDEATHSIG, kStopSignal);
     dup2(output, STDOUT_FILENO);
     dup2(output, STDERR_FILENO);
     std::vector<char*> pointers;
@@ -211,7 +214,8 @@ class Cluster {
         waiting.push_back({child.output, POLLIN, 0});
       }
     }
-    poll(waiting.data(), waiting.size(), 100);
+    const bool stopping = signals_sent_ > 0;  // then a log ends just before its process does
+    poll(waiting.data(), waiting.size(), stopping ? 5 : 100);
     for (Child& child : children_) {
       read_lines(child);
     }
@@ -302,7 +306,7 @@ class Cluster {
     for (Child& child : children_) {
       child.restart_at.reset();
       if (child.pid != 0) {
-        kill(child.pid, signals_sent_ > 1 && !failed_ ? SIGKILL : SIGTERM);
+        kill(child.pid, signals_sent_ > 1 && !failed_ ? SIGKILL : kStopSignal);
       }
     }
     say(signals_sent_ > 1 && !failed_ ? "killing the nodes" : "stopping; ctrl-C again kills");

@@ -25,7 +25,8 @@ namespace {
 constexpr std::string_view kServerHelp =
     R"(quorate server [--config FILE] [--KEY VALUE]...
 
-Runs one node in the foreground until SIGTERM or SIGINT; a second one ends it at once.
+Runs one node in the foreground until SIGTERM or SIGINT; a second one ends it at once. SIGUSR1 is
+for all nodes of a cluster together: it stops as well, but hands no leadership over.
 Settings come from defaults, the file, the environment and flags; the later win:
 
   quorate server --config /etc/quorate.conf
@@ -115,8 +116,9 @@ int run(Config config) {
   }
   Assembly& assembly = **opened;
   const PidFile pid(config.pid_file);
-  const os::Signals signals(assembly.loop(), {SIGTERM, SIGINT},
-                            [&assembly](int) { assembly.stop(); });
+  const os::Signals signals(assembly.loop(), {SIGTERM, SIGINT, SIGUSR1}, [&assembly](int signal) {
+    assembly.stop(signal == SIGUSR1 ? Assembly::Others::kStopToo : Assembly::Others::kGoOn);
+  });
   assembly.run();
   return assembly.node().failure().ok() ? 0 : 1;
 }
