@@ -345,3 +345,31 @@ def test_dev_says_where_to_look_and_serves(own_network, tmp_path):
     finally:
         process.kill()
         process.wait(30)
+
+
+def test_as_many_wait_to_be_accepted_as_the_system_allows(own_network, tmp_path):
+    """All clients of a node that failed come to another at once."""
+    most = ["sh", "-c", "echo 20000 > /proc/sys/net/core/somaxconn && exec \"$@\"", "sh"]
+    process = subprocess.Popen(
+        [*own_network, *most, "setpriv", "--pdeathsig", "TERM", BINARY, "dev", "--nodes", "1",
+         "--dir", str(tmp_path / "dev")],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        text = ""
+        for line in process.stdout:
+            text += line
+            if "/docs" in line:
+                break
+        assert "127.0.0.1:8001" in text
+        inside = ["nsenter", f"--net=/proc/{process.pid}/ns/net", "--"]
+        found = subprocess.run([*inside, "ss", "-ltnH"], capture_output=True, text=True,
+                               timeout=30, check=True)
+        # State, those who wait, how many may wait, address.
+        queues = {row.split()[3]: row.split()[2] for row in found.stdout.splitlines()}
+        assert queues["127.0.0.1:8001"] == queues["127.0.0.1:7001"] == "20000"
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.wait(30)

@@ -4,6 +4,7 @@
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <limits>
 
 #include "edge/poller.h"
 
@@ -15,6 +16,9 @@ using asio::ip::tcp;
 namespace {
 
 constexpr auto kPauseAfterError = std::chrono::milliseconds(50);
+// As long as the system's net.core.somaxconn allows: all clients of a node that fails come to
+// another at once, and who finds the queue full tries again after one second, three, seven.
+constexpr int kQueueLength = std::numeric_limits<int>::max();
 
 Result<tcp::endpoint> endpoint_of(const ListenOptions& options) {
   const std::string text = options.address == "localhost" ? "127.0.0.1" : options.address;
@@ -37,7 +41,7 @@ Status bind(tcp::acceptor& acceptor, const tcp::endpoint& endpoint) {
     acceptor.bind(endpoint, error);
   }
   if (!error) {
-    acceptor.listen(asio::socket_base::max_listen_connections, error);
+    acceptor.listen(kQueueLength, error);
   }
   if (error) {
     return Status(Code::kUnavailable, "cannot listen on " + endpoint.address().to_string() + ":" +
