@@ -314,6 +314,16 @@ def own_network():
     return wrap
 
 
+def until_it_says_where_to_look(process):
+    text = ""
+    for line in process.stdout:
+        text += line
+        if "/docs" in line:
+            break
+    assert "127.0.0.1:8001" in text
+    return text
+
+
 def test_dev_says_where_to_look_and_serves(own_network, tmp_path):
     process = subprocess.Popen(
         [*own_network, "setpriv", "--pdeathsig", "TERM", BINARY, "dev", "--nodes", "3", "--dir",
@@ -321,12 +331,7 @@ def test_dev_says_where_to_look_and_serves(own_network, tmp_path):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     inside = ["nsenter", f"--net=/proc/{process.pid}/ns/net", "--"]
     try:
-        text = ""
-        for line in process.stdout:
-            text += line
-            if "/docs" in line:
-                break
-        assert "127.0.0.1:8001" in text
+        text = until_it_says_where_to_look(process)
         put = subprocess.run([*inside, "curl", "-sf", "--max-time", "30", "-X", "PUT", "-d",
                               "hello", "http://127.0.0.1:8001/v1/kv/k"], capture_output=True,
                              timeout=60, check=False)
@@ -355,12 +360,7 @@ def test_as_many_wait_to_be_accepted_as_the_system_allows(own_network, tmp_path)
          "--dir", str(tmp_path / "dev")],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        text = ""
-        for line in process.stdout:
-            text += line
-            if "/docs" in line:
-                break
-        assert "127.0.0.1:8001" in text
+        until_it_says_where_to_look(process)
         inside = ["nsenter", f"--net=/proc/{process.pid}/ns/net", "--"]
         found = subprocess.run([*inside, "ss", "-ltnH"], capture_output=True, text=True,
                                timeout=30, check=True)
