@@ -17,6 +17,7 @@
 #include <filesystem>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "bench/clients/prober.h"
@@ -279,24 +280,33 @@ class SnapshotPause {
     return result;
   }
 
-  void tell(const Prober& prober, const std::vector<Span>& made, size_t written) {
-    const Standstills* const standstills = standstills_.watched() ? &standstills_ : nullptr;
+  // Of all snapshots, and of the times before them, less what is in `standstills`, if anything.
+  static std::pair<Seen, Seen> compare(const Prober& prober, const std::vector<Span>& made,
+                                       const Standstills* standstills) {
     std::vector<Seen> with;
     std::vector<Seen> without;
-    Duration took;
     for (const Span& span : made) {
       const Duration length = span.end - span.begin;
       with.push_back(prober.seen(span.begin, span.end, standstills));
       without.push_back(prober.seen(span.begin - length, span.begin, standstills));
-      took = took + length;
     }
-    const Seen during = middle_of(with);
-    const Seen before = middle_of(without);
+    return {middle_of(with), middle_of(without)};
+  }
+
+  void tell(const Prober& prober, const std::vector<Span>& made, size_t written) {
+    const Standstills* const standstills = standstills_.watched() ? &standstills_ : nullptr;
+    Duration took;
+    for (const Span& span : made) {
+      took = took + (span.end - span.begin);
+    }
+    const auto [during, before] = compare(prober, made, standstills);
+    const auto [during_raw, before_raw] = compare(prober, made, nullptr);
     char note[240];
     std::snprintf(note, sizeof(note),
-                  "medians of %zu, %.2f s each, beside %zu SETs that were written meanwhile%s; ",
+                  "medians of %zu, %.2f s each, beside %zu SETs that were written meanwhile; "
+                  "%.2f ms with what the machine stood still; ",
                   made.size(), millis(took) / 1e3 / static_cast<double>(made.size()), written,
-                  standstills == nullptr ? ", with what the machine stood still" : "");
+                  pause_ms(during_raw, before_raw));
     report_.add({"kv_snapshot_pause", kWhat, pause_ms(during, before), "ms", 1, Better::kLower,
                  note + told("while it is made", during) + "; " + told("before", before)});
   }
