@@ -45,24 +45,22 @@ TEST(codec, what_is_written_is_read_back) {
 }
 
 TEST(codec, a_short_writer_writes_the_same_bytes) {
+  const auto write = [](auto& to, uint64_t value) {
+    to.u8(7);
+    to.u16(65000);
+    to.u32(4'000'000'000);
+    to.u64(value);
+    to.varint(value);
+    to.id(Index(value));
+  };
   std::string expected;
   Writer writer(expected);
   std::string out = "before";
   ShortWriter<40> gathered;
   for (const uint64_t value : {uint64_t{0}, uint64_t{127}, uint64_t{128}, uint64_t{300},
                                std::numeric_limits<uint64_t>::max()}) {
-    writer.u8(7);
-    writer.u16(65000);
-    writer.u32(4'000'000'000);
-    writer.u64(value);
-    writer.varint(value);
-    writer.id(Index(value));
-    gathered.u8(7);
-    gathered.u16(65000);
-    gathered.u32(4'000'000'000);
-    gathered.u64(value);
-    gathered.varint(value);
-    gathered.id(Index(value));
+    write(writer, value);
+    write(gathered, value);
     gathered.move_to(out);
     EXPECT_TRUE(gathered.view().empty());
   }

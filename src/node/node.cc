@@ -226,17 +226,24 @@ void Node::on_frame(NodeId from, std::string_view bytes) {
   now_ = Shell::clock.now();
   const Buffer frame = Buffer::copy(bytes);
   rpc::FrameReader reader(frame);
+  // So many at a time: a frame may have millions of empty ones.
+  constexpr size_t kItemsAtOnce = 256;
   std::vector<rpc::Item> items = std::exchange(items_, {});
-  for (rpc::Item item; reader.next(item);) {
-    items.push_back(std::move(item));
-  }
-  for (size_t i = 0; i < items.size(); ++i) {
-    if (items.size() >= kWorthFetching) {
-      const auto at = [&](size_t n) { return n < items.size() ? group(items[n].group) : nullptr; };
-      look_ahead(at(i + kNear), at(i + kFar));
+  do {
+    items.clear();
+    for (rpc::Item item; items.size() < kItemsAtOnce && reader.next(item);) {
+      items.push_back(std::move(item));
     }
-    on_item(from, items[i]);
-  }
+    for (size_t i = 0; i < items.size(); ++i) {
+      if (items.size() >= kWorthFetching) {
+        const auto at = [&](size_t n) {
+          return n < items.size() ? group(items[n].group) : nullptr;
+        };
+        look_ahead(at(i + kNear), at(i + kFar));
+      }
+      on_item(from, items[i]);
+    }
+  } while (items.size() == kItemsAtOnce);
   items.clear();
   items_ = std::move(items);
   if (!reader.ok()) {

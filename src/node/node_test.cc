@@ -9,6 +9,7 @@
 #include <functional>
 
 #include "base/hash.h"
+#include "rpc/frame.h"
 #include "service/kv/api.h"
 #include "service/meta/state.h"
 #include "service/registry.h"
@@ -259,6 +260,25 @@ TEST_F(OneNode, a_snapshot_older_than_its_log_is_given_up_with_the_log) {
   }));
   const std::vector<std::string> names = disk_->list("snapshots").value();
   EXPECT_EQ(std::count(names.begin(), names.end(), older), 0);
+}
+
+TEST_F(OneNode, every_item_of_a_frame_is_taken_in_however_many_there_are) {
+  ASSERT_TRUE(start().ok());
+  raft::Message message;
+  message.kind = raft::MessageKind::kHeartbeatAnswer;
+  message.term = Term(1);
+  for (const uint64_t count : {1, 31, 32, 255, 256, 257, 512, 600}) {
+    std::string frame;
+    rpc::begin_frame(frame);
+    for (uint64_t i = 0; i < count; ++i) {
+      const size_t place = rpc::begin_item(frame, rpc::ItemKind::kRaft, kGroup);
+      raft::encode(message, frame);
+      rpc::end_item(frame, place);
+    }
+    const uint64_t before = node_->counters().messages_received;
+    node_->on_frame(NodeId(2), frame);
+    EXPECT_EQ(node_->counters().messages_received - before, count);
+  }
 }
 
 TEST_F(OneNode, entries_that_stay_in_memory_are_bounded_for_all_groups_together) {
